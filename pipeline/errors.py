@@ -1,0 +1,185 @@
+"""What can go wrong, as what the caller must do about it.
+
+    PipelineError
+    ├── StopRun                  stop the run; `exit_code` says with what
+    │   ├── UsageError           2   the job or the command line is wrong; nothing was sent
+    │   ├── KeyRefused           3   no key, a wrong key, or out of credit
+    │   ├── ProviderUnavailable  5   the provider can't be reached or refuses everything for too long
+    │   ├── StorageFailed        6   the output folder can't be written
+    │   ├── BudgetReached        7   the next request might go over the budget
+    │   ├── FolderLocked        11   another run holds the output folder
+    │   └── Interrupted        130   Ctrl-C (130) or SIGTERM (143)
+    ├── GiveUp                   this item has failed, the others go on; `cause` says why, for counting
+    └── TryAgain                 the same may succeed later
+        ├── NotSent              the request never left: free to try again
+        ├── RateLimited          429: everybody waits, and it is no attempt
+        ├── Unavailable          an error answer in the vendor's own form: not billed
+        ├── MaybeBilled          sent, and nobody can say what became of it: once more at most
+        ├── NoPicture            a paid answer without a picture: once more at most
+        └── DownloadBroken       the picture did not arrive whole: its URL is asked again, never the API
+
+A class exists only because someone catches it. Messages are for people: what was found, where, and what to do. No
+message ever holds a key or a URL's query string.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline.model import Place
+
+
+class PipelineError(Exception):
+    """Everything this program raises on purpose."""
+
+
+class StopRun(PipelineError):
+    """The run must end; what is in flight is finished and recorded first."""
+
+    exit_code: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a job: where it is, what was found, and the cure."""
+
+    place: Place
+    message: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}"
+        return f"{text}\n    {self.cure}" if self.cure else text
+
+
+class UsageError(StopRun):
+    """The job file or the command line is wrong; nothing was sent.
+
+    Attributes:
+        problems: Every mistake found, in the order of the file; empty when the message says it all.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class KeyRefused(StopRun):
+    """No key, a wrong key, or an account out of credit."""
+
+    exit_code = 3
+
+
+class ProviderUnavailable(StopRun):
+    """The provider can't be reached, or has refused everything for longer than `limits.patience`."""
+
+    exit_code = 5
+
+
+class StorageFailed(StopRun):
+    """The output folder can't be written: disk full, no permission, an I/O error."""
+
+    exit_code = 6
+
+
+class BudgetReached(StopRun):
+    """The next request might cost more than the budget has left."""
+
+    exit_code = 7
+
+
+class FolderLocked(StopRun):
+    """Another run holds the output folder."""
+
+    exit_code = 11
+
+
+class Interrupted(StopRun):
+    """A signal asked the run to end. `exit_code` is 130 after Ctrl-C and 143 after SIGTERM."""
+
+    exit_code = 130
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class GiveUp(PipelineError):
+    """This item has failed.
+
+    Attributes:
+        cause: A word to count by: one of `CAUSES`.
+    """
+
+    CAUSES: ClassVar[dict[str, str]] = {
+        "rejected": "the API refused the request itself (400, 404, 422 …)",
+        "moderated": "the API refused the prompt for its content",
+        "filtered": "the answer held no picture, twice",
+        "maybe-billed": "sent twice without a known outcome; may have been billed",
+        "unreadable": "paid for, but the answer can't be read",
+        "lost": "paid for, but the picture can't be had from its URL any more",
+        "bad-picture": "paid for, but the picture is broken or of the wrong shape",
+        "download": "paid for, and its URL did not answer this time; the next run tries it again",
+        "unavailable": "the provider failed every attempt; the next run tries it again",
+        "pending": "not asked for yet: the run ended before its turn",
+    }
+    AGAIN: ClassVar[frozenset[str]] = frozenset({"download", "unavailable", "pending"})
+    """Causes that the next run tries again by itself; the others wait for a change or for `--retry-failed`."""
+
+    def __init__(self, message: str, *, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class TryAgain(PipelineError):
+    """The same may succeed later."""
+
+
+class NotSent(TryAgain):
+    """The request never left this machine: trying again costs nothing."""
+
+
+class RateLimited(TryAgain):
+    """429. Everybody waits, and it does not count as an attempt.
+
+    Attributes:
+        retry_after: Seconds the server asked for, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(TryAgain):
+    """500, 502, 503 or 504 in the vendor's own form: by its documentation not billed.
+
+    Attributes:
+        retry_after: Seconds the server asked for, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class MaybeBilled(TryAgain):
+    """Sent, and nobody can say what became of it."""
+
+
+class NoPicture(TryAgain):
+    """A paid answer without a picture in it."""
+
+
+class DownloadBroken(TryAgain):
+    """The picture did not arrive whole; its URL may still give it.
+
+    Attributes:
+        retry_after: Seconds the CDN asked for, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,196 @@
+"""The words of the house.
+
+`Job` (the YAML file) → `Item` (a picture that must exist, as many times as wanted) → `Request` (one POST to make for
+it) → `Generation` (the paid answer: URLs or bytes, rewritten prompts, tokens, inference id) → `SavedImage` (a whole,
+checked file) → `Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+DEFAULT_MODEL = "google/imagen-4.0-ultra-generate-001"
+
+CREDITS_PER_USD = 2_000_000
+"""The vendor's price of one dollar in credits; its `tokens_used` counts the same unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast, how much and how long a run may go.
+
+    Attributes:
+        concurrency: Requests to the API in flight at once, at most.
+        downloads: Image downloads in flight at once, at most.
+        requests_per_minute: Requests sent in a minute, at most; None lets the concurrency adapt by itself.
+        budget_tokens: Tokens (credits) one run may spend; None for no cap.
+        attempts: Attempts that may fail for one request before its item is given up; 429 answers do not count.
+        request_timeout: Seconds to wait for an answer; the vendor's own limit is below the default.
+        grace: Seconds that an interrupted run waits for the answers it has already asked for.
+        patience: Seconds a run keeps trying while the provider refuses everything or can't be reached.
+        max_image_bytes: Bytes one image may have.
+    """
+
+    concurrency: int = 8
+    downloads: int = 16
+    requests_per_minute: float | None = None
+    budget_tokens: int | None = None
+    attempts: int = 5
+    request_timeout: float = 600.0
+    grace: float = 600.0
+    patience: float = 1800.0
+    max_image_bytes: int = 50 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was written: a file, and where known its line and column, both counted from 1."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A picture that must exist, `count` times.
+
+    Attributes:
+        key: Hash of everything that shapes the picture and of nothing else (`jobfile.keys` says of what exactly).
+        id: Names its files. Unique in the job; stays the same when the job is reordered.
+        prompt: The prompt as sent.
+        model: The model's id as written in the job.
+        aspect_ratio: `W:H`, or None where the model takes none.
+        seed: The seed, or None: every call differs.
+        parameters: The further parameters as the user set them, in the model's own names.
+        count: Images wanted; they are told apart by their index, 0 to count - 1.
+        sandbox: Whether the project's own sandbox makes it; part of the key.
+        place: Where in the job it was written.
+    """
+
+    key: str
+    id: str
+    prompt: str
+    model: str
+    aspect_ratio: str | None = None
+    seed: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    count: int = 1
+    sandbox: bool = False
+    place: Place = Place("")
+
+    def stem(self, index: int) -> str:
+        """The file name, without its suffix, of the image with this index: the first is the id itself.
+
+        So a file keeps its name when `count` grows.
+        """
+        return self.id if index == 0 else f"{self.id}-{index + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One POST to make: an item, and which of its images it asks for."""
+
+    item: Item
+    indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedImage:
+    """One picture of a paid answer: a URL, or the bytes themselves; exactly one of the two is set."""
+
+    url: str | None = None
+    data: bytes | None = None
+    revised_prompt: str | None = None
+    mime_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A paid answer, understood.
+
+    Attributes:
+        images: The pictures, in the answer's order; fewer than asked, or none, when some were filtered.
+        tokens_used: Tokens (credits) the whole answer cost, or None where it does not say.
+        usd: Dollars the whole answer cost, or None where it does not say.
+    """
+
+    images: tuple[GeneratedImage, ...]
+    tokens_used: int | None = None
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedImage:
+    """A whole, checked file in the output folder.
+
+    Attributes:
+        path: Relative to the output folder, with `/` between its parts.
+        mime_type: What the bytes are, whatever a header said.
+        bytes: Its size.
+        sha256: Hex digest of its bytes.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    path: str
+    mime_type: str
+    bytes: int
+    sha256: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of `manifest.jsonl`: one image of the job. The README's manifest reference says what each field means."""
+
+    id: str
+    key: str
+    status: Literal["saved", "failed"]
+    prompt: str
+    revised_prompt: str | None
+    model: str
+    aspect_ratio: str | None
+    seed: int | None
+    index: int
+    url: str | None
+    path: str | None
+    mime_type: str | None
+    bytes: int | None
+    sha256: str | None
+    width: int | None
+    height: int | None
+    tokens_used: int | None
+    usd: float | None
+    attempts: int
+    client_request_id: str | None
+    inference_id: str | None
+    created_at: str
+    error: str | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job file, read and checked.
+
+    Attributes:
+        name: The job's name.
+        path: The job file.
+        endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
+        output: The output folder.
+        limits: How fast, how much and how long a run may go.
+        entries: The prompt entries, for `jobfile.expand` alone.
+    """
+
+    name: str
+    path: Path
+    endpoint: str
+    output: Path
+    limits: Limits
+    entries: tuple[Any, ...] = ()

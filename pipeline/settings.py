@@ -1,0 +1,97 @@
+"""What the environment says: the key, the base URL, and where requests go for a job's `endpoint`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from pipeline.errors import KeyRefused, UsageError
+
+KEY_VARIABLES = ("AIML_API_KEY", "AIMLAPI_KEY", "AIMLAPI_API_KEY")
+BASE_VARIABLE = "AIML_API_BASE"
+AIMLAPI = "https://api.aimlapi.com"
+
+
+class Key:
+    """An API key that can't be printed by accident: only `reveal` gives it.
+
+    Raises:
+        KeyRefused: It holds something that no HTTP header may hold.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str, name: str = "the key") -> None:
+        text = text.strip()
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise KeyRefused(f"{name} is empty or holds spaces, line breaks or non-ASCII characters; copy the key again")
+        self._text = text
+
+    def reveal(self) -> str:
+        """The key itself, for the Authorization header."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Key(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go.
+
+    Attributes:
+        base: Scheme, host and port, without `/v1` and without a trailing slash; empty for the sandbox, which gets one
+            when it starts.
+        key: The key to send, or None.
+        sandbox: Whether it is the project's own sandbox, started for this run.
+    """
+
+    base: str
+    key: Key | None = field(default=None, repr=False)
+    sandbox: bool = False
+
+
+def base_url(text: str, name: str) -> str:
+    """A base URL as people write it, with or without `/v1` and trailing slashes, made canonical.
+
+    Raises:
+        UsageError: It is no http or https URL, or carries credentials, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"{name} is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageError(f"{name} must be an http:// or https:// URL, found {text!r}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(f"{name} must not hold a user name, a query or a fragment; the key goes into {KEY_VARIABLES[0]}")
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def find_key(environ: Mapping[str, str]) -> Key | None:
+    """The key from the first of `KEY_VARIABLES` that is set and not empty, or None."""
+    for name in KEY_VARIABLES:
+        if environ.get(name, "").strip():
+            return Key(environ[name], name)
+    return None
+
+
+def resolve(endpoint: str, environ: Mapping[str, str]) -> Endpoint:
+    """Where a job's `endpoint` sends its requests.
+
+    Raises:
+        KeyRefused: The endpoint is `aimlapi` and no key is set.
+        UsageError: The base URL is none.
+    """
+    if endpoint == "sandbox":
+        return Endpoint(base="", key=Key("sandbox"), sandbox=True)
+    key = find_key(environ)
+    if endpoint != "aimlapi":
+        return Endpoint(base=base_url(endpoint, "endpoint"), key=key)
+    if key is None:
+        raise KeyRefused(
+            f"no API key: set {KEY_VARIABLES[0]} to your AI/ML API key, "
+            "or make placeholders at no cost with --endpoint sandbox"
+        )
+    return Endpoint(base=base_url(environ.get(BASE_VARIABLE) or AIMLAPI, BASE_VARIABLE), key=key)
