@@ -1,8 +1,9 @@
 """The words of the house.
 
 `Job` (the YAML file) → `Item` (a picture that must exist, as many times as wanted) → `Request` (one POST to make for
-it) → `Generation` (the paid answer: URLs or bytes, rewritten prompts, tokens, inference id) → `SavedImage` (a whole,
-checked file) → `Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
+it) → `Generation` (the paid answer: URLs or bytes, rewritten prompts, tokens) → `Claim` (one picture of it that must
+become a file) → `SavedImage` (a whole, checked file) → `Record` (its line in the manifest). All are frozen: a stage
+makes a new value, it never changes one.
 """
 
 from collections.abc import Mapping
@@ -122,6 +123,25 @@ class Generation:
     images: tuple[GeneratedImage, ...]
     tokens_used: int | None = None
     usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A picture that is paid for and must become a file.
+
+    Attributes:
+        item: The item it was asked for.
+        index: Which of the item's images it is.
+        image: Where it is to be had.
+        attempt: Id of the attempt that paid for it.
+        replaces: It had been saved before and its file is gone: should its URL be dead too, it may be asked for again.
+    """
+
+    item: Item
+    index: int
+    image: GeneratedImage
+    attempt: str
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,53 @@
+"""Whether new requests may go out. Once closed, with a reason, the gate stays closed for the rest of the run.
+
+A signal, a refused key, a full disk and an empty budget all end a run in the same way: nothing more is sent, what is
+in flight is finished and recorded, and the reason becomes the exit code.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from pipeline.errors import PipelineError, StopRun
+
+
+class GateClosed(PipelineError):
+    """The run is ending: what was waiting to be sent is not sent."""
+
+
+class Gate:
+    """Open until someone closes it.
+
+    Attributes:
+        reason: Why it was closed, or None while it is open. The first reason stays.
+    """
+
+    def __init__(self) -> None:
+        self.reason: StopRun | None = None
+        self._waiting: set[anyio.CancelScope] = set()
+
+    def close(self, reason: StopRun) -> None:
+        """Let nothing more out; whoever waits to send is told at once with `GateClosed`."""
+        if self.reason is None:
+            self.reason = reason
+        for scope in self._waiting:
+            scope.cancel()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for something inside, such as a turn or a backoff, but no longer than the gate is open.
+
+        Raises:
+            GateClosed: The gate is closed, or was closed meanwhile.
+        """
+        if self.reason is not None:
+            raise GateClosed
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                yield
+            finally:
+                self._waiting.discard(scope)
+        if scope.cancelled_caught:
+            raise GateClosed

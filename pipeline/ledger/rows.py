@@ -1,0 +1,125 @@
+"""The rows of the ledger, and the tables they live in."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+VERSION = 1
+"""Of the tables, kept in SQLite's `user_version`."""
+
+SCHEMA = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, ended_at TEXT, endpoint TEXT NOT NULL, exit_code INTEGER
+) STRICT;
+CREATE TABLE attempts (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,                 -- what X-Client-Request-Id says
+    run TEXT NOT NULL REFERENCES runs (id),
+    key TEXT NOT NULL, item TEXT NOT NULL, model TEXT NOT NULL,
+    indexes TEXT NOT NULL,                   -- JSON: the images asked for
+    price INTEGER,                           -- tokens, by list price; NULL: unknown
+    state TEXT NOT NULL CHECK (state IN ('intent', 'rejected', 'maybe', 'paid')),
+    created_at TEXT NOT NULL, ended_at TEXT,
+    status INTEGER, inference_id TEXT, answer BLOB,
+    delivered INTEGER,                       -- pictures in the answer
+    tokens INTEGER, usd REAL,                -- what the answer says it cost
+    made_by TEXT,                            -- base URL of a sandbox that answered in the real API's place
+    error TEXT
+) STRICT;
+CREATE INDEX attempts_by_key ON attempts (key);
+CREATE INDEX attempts_open ON attempts (seq) WHERE state IN ('intent', 'maybe');
+CREATE TABLE images (
+    key TEXT NOT NULL, idx INTEGER NOT NULL, item TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('saved', 'failed')), created_at TEXT NOT NULL,
+    attempts INTEGER NOT NULL, attempt TEXT,
+    path TEXT, mime_type TEXT, bytes INTEGER, sha256 TEXT, width INTEGER, height INTEGER, mtime_ns INTEGER,
+    url TEXT, revised_prompt TEXT, cause TEXT, error TEXT,
+    PRIMARY KEY (key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX images_by_path ON images (path) WHERE path IS NOT NULL;
+CREATE TABLE recipes (
+    item TEXT PRIMARY KEY, key TEXT NOT NULL, prompt TEXT NOT NULL, aspect_ratio TEXT, seed INTEGER
+) STRICT;
+CREATE INDEX recipes_by_prompt ON recipes (prompt);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST as the ledger knows it; the columns of `attempts` say what each field means."""
+
+    seq: int
+    id: str
+    run: str
+    key: str
+    item: str
+    model: str
+    indexes: tuple[int, ...]
+    price: int | None
+    state: str
+    created_at: str
+    inference_id: str | None
+    answer: bytes | None
+    delivered: int | None
+    tokens: int | None
+    usd: float | None
+    made_by: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """What became of one image of an item.
+
+    Attributes:
+        state: `saved` or `failed`.
+        created_at: When the file was saved, or given up.
+        attempts: POSTs made for it so far.
+        attempt: Id of the attempt whose answer it came in.
+        mtime_ns: Of the file when it was saved; with its size it says that nobody has touched it since. None: read it.
+        cause: Of a failure: one of `GiveUp.CAUSES`.
+    """
+
+    key: str
+    idx: int
+    item: str
+    state: str
+    created_at: str
+    attempts: int = 0
+    attempt: str | None = None
+    path: str | None = None
+    mime_type: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mtime_ns: int | None = None
+    url: str | None = None
+    revised_prompt: str | None = None
+    cause: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the item of this id was made from last."""
+
+    item: str
+    key: str
+    prompt: str
+    aspect_ratio: str | None
+    seed: int | None
+
+
+def columns(row: type[Any]) -> str:
+    """The columns of a row's table in the order of its fields, for a SELECT or an INSERT."""
+    return ", ".join(field.name for field in fields(row))
+
+
+def values(row: Any) -> tuple[Any, ...]:
+    """A row's values in the order of `columns`."""
+    return tuple(getattr(row, field.name) for field in fields(row))
+
+
+def marks(row: type[Any]) -> str:
+    """As many question marks as a row has columns."""
+    return ", ".join("?" for _ in fields(row))

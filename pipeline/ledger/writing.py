@@ -1,0 +1,199 @@
+"""The ledger: what was asked, what was paid for, and what became of it. SQLite, and the only truth.
+
+An attempt is `intent → rejected | maybe | paid`. Its intent is committed before its POST leaves; a paid answer is
+committed, as the bytes that came, before anything parses it or downloads a picture. So whenever the program is killed:
+an intent without an outcome may have been billed, and a paid answer without a saved image can be finished from here
+without asking (and paying) again. An image is `saved` or `failed`; an image that is neither has its claim, if it has
+one, in the newest paid answer that covers it.
+
+Everybody who writes at the same moment shares one commit (group commit): the first in line commits for all that wait,
+in a worker thread, so that no disk flush ever holds up the event loop.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from pipeline.errors import StorageFailed
+from pipeline.ledger.reading import LedgerReader, connect, storage_failed
+from pipeline.ledger.rows import Attempt, ImageRow, Recipe, columns, marks, values
+from pipeline.model import Item
+
+_LARGE_ANSWER = 256 * 1024
+"""Bytes above which an answer holds pictures rather than URLs; it is dropped once all of them are files."""
+
+Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """Statements that wait for their commit."""
+
+    statements: tuple[Statement, ...]
+    done: bool = False
+    error: StorageFailed | None = field(default=None)
+
+
+class Ledger(LedgerReader):
+    """The open ledger of one output folder, to write in; whoever holds the folder's lock may. A context manager.
+
+    Raises:
+        StorageFailed: The file can't be opened or written, is no ledger, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._writer = connect(path, "rwc")
+        except sqlite3.Error as error:
+            raise storage_failed(path, error) from None
+        super().__init__(path)
+        self._queue: list[_Entry] = []
+        self._turn = anyio.Lock()
+
+    def close(self) -> None:
+        """Commit what is still waiting and close the file."""
+        waiting, self._queue = self._queue, []
+        if waiting:
+            self._commit(waiting)
+        super().close()
+        self._writer.close()
+
+    def start_run(self, run: str, at: str, endpoint: str) -> list[Attempt]:
+        """Open a run; intents that an earlier run left without an outcome become *maybe billed* and are returned."""
+        left = self.open_intents()
+        entry = _Entry(
+            (
+                ("INSERT INTO runs (id, started_at, endpoint) VALUES (?, ?, ?)", (run, at, endpoint)),
+                (
+                    "UPDATE attempts SET state = 'maybe', ended_at = ?, error = ? WHERE state = 'intent'",
+                    (at, "the run ended before the answer came"),
+                ),
+            )
+        )
+        self._commit([entry])
+        if entry.error:
+            raise entry.error
+        return left
+
+    async def end_run(self, run: str, at: str, exit_code: int) -> None:
+        """Close a run."""
+        await self._write(("UPDATE runs SET ended_at = ?, exit_code = ? WHERE id = ?", (at, exit_code, run)))
+
+    async def intend(
+        self, attempt: str, run: str, item: Item, indexes: Sequence[int], price: int | None, at: str
+    ) -> None:
+        """An attempt is about to be sent."""
+        await self._write(
+            (
+                "INSERT INTO attempts (id, run, key, item, model, indexes, price, state, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 'intent', ?)",
+                (attempt, run, item.key, item.id, item.model, json.dumps(indexes), price, at),
+            )
+        )
+
+    async def outcome(
+        self, attempt: str, state: str, at: str, *, status: int | None = None, error: str, answer: bytes | None = None
+    ) -> None:
+        """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
+        await self._write(
+            (
+                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = ? WHERE id = ?",
+                (state, at, status, error, answer, attempt),
+            )
+        )
+
+    async def paid(
+        self, attempt: str, at: str, *, status: int, answer: bytes, inference_id: str | None, made_by: str | None
+    ) -> None:
+        """The answer of an attempt, as it came. From here on nothing asks for it again."""
+        await self._write(
+            (
+                "UPDATE attempts SET state = 'paid', ended_at = ?, status = ?, answer = ?, inference_id = ?, "
+                "made_by = ? WHERE id = ?",
+                (at, status, answer, inference_id, made_by, attempt),
+            )
+        )
+
+    def understood(self, attempt: str, delivered: int, tokens: int | None, usd: float | None) -> None:
+        """What the answer says it holds and cost. It can be read from the answer again, so it waits for no commit."""
+        statement = (
+            "UPDATE attempts SET delivered = ?, tokens = ?, usd = ? WHERE id = ?",
+            (delivered, tokens, usd, attempt),
+        )
+        self._queue.append(_Entry((statement,)))
+
+    async def saved(self, item: Item, row: ImageRow) -> None:
+        """An image is whole, checked and in its place."""
+        await self._write(
+            (f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)),
+            (
+                f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})",
+                (item.id, item.key, item.prompt, item.aspect_ratio, item.seed),
+            ),
+            (
+                # Pictures that came inside the answer are files now: the database need not hold them twice.
+                "UPDATE attempts SET answer = NULL WHERE id = ?1 AND length(answer) > ?2 AND delivered <= "
+                "(SELECT count(*) FROM images WHERE key = ?3 AND attempt = ?1 AND state = 'saved')",
+                (row.attempt, _LARGE_ANSWER, item.key),
+            ),
+        )
+
+    async def failed(self, item: Item, row: ImageRow) -> None:
+        """An image has failed; `row.cause` and `row.error` say why."""
+        await self._write(
+            (f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)),
+            (
+                f"INSERT OR IGNORE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})",
+                (item.id, item.key, item.prompt, item.aspect_ratio, item.seed),
+            ),
+        )
+
+    async def moved(self, row: ImageRow, path: str | None, mtime_ns: int | None) -> None:
+        """A saved image is now at another path, or (None) nowhere."""
+        await self._write(
+            (
+                "UPDATE images SET path = ?, mtime_ns = ? WHERE key = ? AND idx = ?",
+                (path, mtime_ns, row.key, row.idx),
+            )
+        )
+
+    def distrust(self, key: str, index: int) -> None:
+        """Let the next run read this file again instead of trusting its size and time."""
+        entry = _Entry((("UPDATE images SET mtime_ns = NULL WHERE key = ? AND idx = ?", (key, index)),))
+        self._commit([entry])
+        if entry.error:
+            raise entry.error
+
+    async def _write(self, *statements: Statement) -> None:
+        entry = _Entry(statements)
+        self._queue.append(entry)
+        # A commit that has begun must be seen through: whoever is cancelled meanwhile still learns of it on restart.
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                if not entry.done:
+                    batch, self._queue = self._queue, []
+                    await anyio.to_thread.run_sync(self._commit, batch)
+        if entry.error:
+            raise entry.error
+
+    def _commit(self, batch: Sequence[_Entry]) -> None:
+        """One transaction for all; when it fails it fails for all, and nothing of it is kept."""
+        failure: StorageFailed | None = None
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for entry in batch:
+                for sql, parameters in entry.statements:
+                    self._writer.execute(sql, parameters)
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            failure = storage_failed(self.path, error)
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        for entry in batch:
+            entry.done, entry.error = True, failure

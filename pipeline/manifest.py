@@ -1,0 +1,143 @@
+"""`manifest.jsonl`: one JSON object a line, one line an image. A view of the ledger for whoever builds on the files.
+
+During a run lines are only ever appended, each whole; when one image has several, the last one holds. After a run the
+file is written anew beside itself and renamed into place: exactly one line for each image of the job, in its order.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from pipeline.errors import StorageFailed
+from pipeline.model import Record
+
+NAME = "manifest.jsonl"
+
+_FIELDS = tuple(field.name for field in fields(Record))
+
+
+def to_line(record: Record) -> bytes:
+    """A record as its line, with the line feed."""
+    values = {name: getattr(record, name) for name in _FIELDS}
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def from_line(line: bytes) -> Record:
+    """The record of a line; fields that a later version added are passed over.
+
+    Raises:
+        ValueError: The line is no record.
+    """
+    found = json.loads(line)
+    if not isinstance(found, dict) or not all(name in found for name in _FIELDS):
+        raise ValueError("not a manifest record")
+    return Record(**{name: found[name] for name in _FIELDS})
+
+
+def read(path: Path) -> Iterator[tuple[int, Record | None]]:
+    """Every line of a manifest with its number from 1: its record, or None where a line is none.
+
+    A last line without its line feed is still being written, and is passed over.
+
+    Raises:
+        StorageFailed: The file can't be read.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.endswith(b"\n"):
+                    yield number, _record_or_none(line)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be read: {error.strerror}") from None
+
+
+def _record_or_none(line: bytes) -> Record | None:
+    try:
+        return from_line(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+class ManifestLog:
+    """The manifest while a run writes it. A context manager; it opens the file with its first line.
+
+    Raises:
+        StorageFailed: The file can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def append(self, record: Record) -> None:
+        """Add one line, whole, in one write."""
+        try:
+            if self._file is None:
+                self._file = self._open()
+            self._file.write(to_line(record))
+        except OSError as error:
+            raise StorageFailed(f"{self._path} can't be written: {error.strerror}") from None
+
+    def _open(self) -> IO[bytes]:
+        # A line that a killed run left unfinished would swallow the first of ours.
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        log = os.fdopen(descriptor, "r+b", buffering=0)
+        end = log.seek(0, os.SEEK_END)
+        while end and not _ends_line(log, end):
+            end -= 1
+        log.truncate(end)
+        return log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _ends_line(log: IO[bytes], end: int) -> bool:
+    log.seek(end - 1)
+    return log.read(1) == b"\n"
+
+
+def write(path: Path, records: Iterable[Record]) -> None:
+    """Write the manifest anew and put it in place of the old one, unless that says the same already.
+
+    Raises:
+        StorageFailed: It can't be written; the old one is left as it was.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("wb") as out:
+            for record in records:
+                out.write(to_line(record))
+            out.flush()
+            if _same(fresh, path):
+                fresh.unlink()
+                return
+            os.fsync(out.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be written: {error.strerror}") from None
+
+
+def _same(one: Path, other: Path) -> bool:
+    if not other.exists() or one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as a, other.open("rb") as b:
+        while left := a.read(1 << 20):
+            if left != b.read(1 << 20):
+                return False
+    return True
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """A record as the dict that its line holds."""
+    return {name: getattr(record, name) for name in _FIELDS}

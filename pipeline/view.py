@@ -1,0 +1,94 @@
+"""What the manifest says of an item: a view of the ledger, which can be made anew from it at any time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pipeline.errors import GiveUp
+from pipeline.ledger import Attempt, ImageRow, LedgerReader
+from pipeline.model import Item, Record
+
+Cost = tuple[int | None, float | None]
+"""Tokens and USD; None where no answer said."""
+
+
+def share(total: int, parts: int, position: int) -> int:
+    """What part `position` of `parts` gets of `total` when all get the same and the first ones the rest of it.
+
+    >>> [share(10, 4, position) for position in range(4)]
+    [3, 3, 2, 2]
+    """
+    whole, rest = divmod(total, parts)
+    return whole + (position < rest)
+
+
+def cost_of(index: int, attempts: Sequence[Attempt], attempt: str | None) -> Cost:
+    """What one image cost: its share of the answer it came in, and of answers that held no picture at all.
+
+    Args:
+        index: Which image of the item.
+        attempts: All attempts of the item.
+        attempt: Id of the attempt whose answer it came in, or None.
+    """
+    tokens: int | None = None
+    usd: float | None = None
+    for paid in attempts:
+        empty = not paid.delivered
+        if paid.state != "paid" or index not in paid.indexes or not (empty or paid.id == attempt):
+            continue
+        sharing = paid.indexes if empty else paid.indexes[: paid.delivered]
+        if index not in sharing:
+            continue
+        if paid.tokens is not None:
+            tokens = (tokens or 0) + share(paid.tokens, len(sharing), sharing.index(index))
+        if paid.usd is not None:
+            usd = round((usd or 0.0) + paid.usd / len(sharing), 9)
+    return tokens, usd
+
+
+def record_of(item: Item, index: int, row: ImageRow | None, attempts: Sequence[Attempt], now: str) -> Record:
+    """The manifest's line for one image.
+
+    Args:
+        item: The item as the job has it now.
+        index: Which of its images.
+        row: What became of it, or None when it has not been asked for yet.
+        attempts: All attempts of the item.
+        now: The time to write where the ledger has none, RFC 3339 in UTC.
+    """
+    row = row or ImageRow(item.key, index, item.id, "failed", now, cause="pending", error=GiveUp.CAUSES["pending"])
+    paid = next((attempt for attempt in attempts if attempt.id == row.attempt), None)
+    tokens, usd = cost_of(index, attempts, row.attempt)
+    saved = row.state == "saved"
+    return Record(
+        id=item.id,
+        key=item.key,
+        status="saved" if saved else "failed",
+        prompt=item.prompt,
+        revised_prompt=row.revised_prompt,
+        model=item.model,
+        aspect_ratio=item.aspect_ratio,
+        seed=item.seed,
+        index=index,
+        url=row.url,
+        path=row.path if saved else None,
+        mime_type=row.mime_type,
+        bytes=row.bytes,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        tokens_used=tokens,
+        usd=usd,
+        attempts=row.attempts,
+        client_request_id=paid.id if paid else None,
+        inference_id=paid.inference_id if paid else None,
+        created_at=row.created_at,
+        error=row.error,
+        cause=row.cause,
+    )
+
+
+def records(items: Iterable[Item], ledger: LedgerReader, now: str) -> Iterator[Record]:
+    """The whole manifest, one record for each image of the job, in its order."""
+    for item in items:
+        rows, attempts = ledger.images(item.key), ledger.attempts(item.key)
+        for index in range(item.count):
+            yield record_of(item, index, rows.get(index), attempts, now)
