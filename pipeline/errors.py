@@ -178,8 +178,11 @@ class DownloadBroken(TryAgain):
 
     Attributes:
         retry_after: Seconds the CDN asked for, or None.
+        cause: The cause to give the item up with once no further try is worth it: `lost` where the server says that
+            the picture is not there, `bad-picture` where what came is broken, else `download`.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, cause: str = "download") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.cause = cause
