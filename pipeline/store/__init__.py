@@ -1,0 +1,10 @@
+"""The output folder: its lock, its files, and what is kept beside them.
+
+`Store` is the folder while a run holds it. `inspect` and `stat_mtime_ns` look at its files and need no lock.
+Everything that the disk refuses becomes a `StorageFailed` here, in words that say what to do.
+"""
+
+from pipeline.store.disk import FileState, inspect, stat_mtime_ns
+from pipeline.store.folder import Part, Store
+
+__all__ = ["FileState", "Part", "Store", "inspect", "stat_mtime_ns"]

@@ -1,0 +1,125 @@
+"""What the operating system says about files, in this program's words."""
+
+import errno
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pipeline.errors import StorageFailed
+
+FileState = Literal["sound", "missing", "damaged"]
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+BINARY = getattr(os, "O_BINARY", 0)
+
+_CURES = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; choose another output folder",
+    errno.EACCES: "permission denied; choose a folder this user may write to",
+    errno.EPERM: "permission denied; choose a folder this user may write to",
+    errno.EIO: "the disk reports an I/O error; check its health",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EEXIST: "something that is no folder has that name",
+    errno.EISDIR: "a folder has the name of the picture; move it away",
+    errno.EMFILE: "too many open files; raise `ulimit -n` or lower the concurrency",
+}
+
+
+def storage_failed(doing: str, path: Path, error: OSError) -> StorageFailed:
+    """The error for people: what was being done, to which file, why it failed and what to do."""
+    why = _CURES.get(error.errno or 0) or (error.strerror or type(error).__name__).lower()
+    return StorageFailed(f"can't {doing} {path}: {why}, then run again (nothing that was paid for is lost)")
+
+
+@contextmanager
+def translated(doing: str, path: Path) -> Iterator[None]:
+    """Turn what the disk refuses inside into a `StorageFailed`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_failed(doing, path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in a folder survive a power cut.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    if sys.platform == "win32":  # pragma: no cover - folders can't be opened there
+        return
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex. A symbolic link is not followed.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    fd = os.open(path, os.O_RDONLY | NO_FOLLOW | BINARY)
+    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _status(root: Path, path: str) -> os.stat_result | FileState:
+    """The status of a regular file inside `root`, reached through no symbolic link; else what is wrong with it."""
+    parts = PurePosixPath(path).parts
+    if not parts or ".." in parts or parts[0] == "/":
+        return "damaged"
+    place = root
+    try:
+        for part in parts[:-1]:
+            place /= part
+            if place.is_symlink():
+                return "damaged"
+        status = (place / parts[-1]).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+    except ValueError:  # a NUL in the path
+        return "damaged"
+    return status if stat.S_ISREG(status.st_mode) else "damaged"
+
+
+def inspect(root: Path, path: str, *, bytes: int, sha256: str, mtime_ns: int | None) -> FileState:  # noqa: A002
+    """Whether a file is still the one that was saved.
+
+    A file of the same size and modification time is taken as unchanged without reading it; any other of the same size
+    is read and hashed. A symbolic link, and a path that leads out of the folder, count as damaged.
+
+    Args:
+        root: The output folder.
+        path: Relative to it, as `SavedImage.path`.
+        bytes: The size it was saved with.
+        sha256: The hex digest it was saved with.
+        mtime_ns: The modification time it was saved with, or None to read the file in any case.
+
+    Raises:
+        StorageFailed: The file is there but may not be read. That is no reason to buy it again.
+    """
+    with translated("read", root / path):
+        status = _status(root, path)
+        if not isinstance(status, os.stat_result):
+            return status
+        if status.st_size != bytes:
+            return "damaged"
+        if status.st_mtime_ns == mtime_ns or digest_of(root / path) == sha256:
+            return "sound"
+        return "damaged"
+
+
+def stat_mtime_ns(root: Path, path: str) -> int | None:
+    """The modification time of a saved file in nanoseconds, or None where there is no such file."""
+    with translated("read", root / path):
+        status = _status(root, path)
+        return status.st_mtime_ns if isinstance(status, os.stat_result) else None

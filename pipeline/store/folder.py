@@ -1,0 +1,238 @@
+"""The output folder while one run holds it."""
+
+import os
+import re
+import secrets
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio.to_thread
+
+from pipeline.errors import StorageFailed
+from pipeline.store.disk import BINARY, NO_FOLLOW, digest_of, sync_folder, translated
+from pipeline.store.lock import Lock
+
+_OURS = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
+
+
+def _temporary_name(stem: str) -> str:
+    """A name that `_OURS` knows again; the stem is cut so that it stays within the 255 bytes a name may have."""
+    return f".{stem[:48]}.{secrets.token_hex(8)}.part"
+
+
+class Part:
+    """A file that is not whole yet, under a temporary name beside its final one.
+
+    Made by `Store.part`. The name is random and the file is created exclusively, so that neither another file nor a
+    planted symbolic link is ever written to; its mode is what the umask says.
+
+    Attributes:
+        size: Bytes written so far.
+
+    Raises:
+        StorageFailed: From every method but `discard`: the disk refused.
+    """
+
+    def __init__(self, folder: Path, stem: str) -> None:
+        self._path = folder / _temporary_name(stem)
+        with translated("create a file in", folder):
+            self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, 0o666)
+        self.size = 0
+
+    @property
+    def _open_fd(self) -> int:
+        if self._fd is None:
+            raise ValueError(f"{self._path.name} is closed")
+        return self._fd
+
+    def write(self, data: bytes) -> None:
+        """Append all of `data`, inline: handing it to a thread costs more than the write."""
+        rest = memoryview(data)
+        with translated("write", self._path):
+            while rest:
+                rest = rest[os.write(self._open_fd, rest) :]
+        self.size += len(data)
+
+    def truncate(self) -> None:
+        """Start over with an empty file."""
+        with translated("write", self._path):
+            os.ftruncate(self._open_fd, 0)
+            os.lseek(self._open_fd, 0, os.SEEK_SET)
+        self.size = 0
+
+    async def land(self, name: str) -> int:
+        """Make the bytes durable, then give the file its final name, over whatever had it.
+
+        Returns:
+            The file's modification time in nanoseconds, for `inspect`.
+        """
+        return await anyio.to_thread.run_sync(self.land_now, name)
+
+    def land_now(self, name: str) -> int:
+        """What `land` does, in the caller's thread.
+
+        A failure is final and the file is gone: after a failed fsync the kernel has dropped the bytes, and a second
+        fsync would report success.
+        """
+        final = self._path.with_name(name)
+        try:
+            with translated("write", final):
+                os.fsync(self._open_fd)
+                mtime_ns = os.fstat(self._open_fd).st_mtime_ns
+                self.move_to(final)
+                sync_folder(final.parent)
+        except StorageFailed:
+            self.discard()
+            raise
+        return mtime_ns
+
+    def move_to(self, path: Path) -> None:
+        """Close the file and rename it to `path`, which need not survive a power cut."""
+        with translated("write", path):
+            self._close()
+            self._path.replace(path)
+
+    def discard(self) -> None:
+        """Close and remove the file; what can't be removed now goes when the folder is next opened."""
+        with suppress(OSError):
+            self._close()
+        with suppress(OSError):
+            self._path.unlink()
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+
+class Store:
+    """The output folder, made, tried out and locked for as long as the `with` block lasts.
+
+    Attributes:
+        root: The output folder.
+        state: The folder inside it for what is not a picture: lock, ledger, replaced and quarantined files. Only its
+            owner may enter (mode 0700).
+    """
+
+    def __init__(self, root: Path, *, private: str = ".pipeline") -> None:
+        self.root = root
+        self.state = root / private
+        self._lock: Lock | None = None
+
+    def __enter__(self) -> Self:
+        """Make the folder, take its lock, clear away what a killed run left half-written, and try the disk.
+
+        Raises:
+            FolderLocked: Another run holds it; the message says which. Nothing was touched.
+            StorageFailed: It can't be written to; the message says why and what to do.
+        """
+        with translated("create", self.state):
+            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = Lock(self.state / "lock")
+        try:
+            with translated("write to", self.root):
+                self.state.chmod(0o700)
+                self._sweep()
+                self._try_out()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._lock is not None
+        self._lock.release()
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them."""
+        with os.scandir(self.root) as entries:
+            stale = [entry.path for entry in entries if _OURS.fullmatch(entry.name)]
+        for path in stale:
+            Path(path).unlink(missing_ok=True)
+
+    def _try_out(self) -> None:
+        """Do once, before anything is paid for, what every picture will need: create, write, fsync, rename."""
+        landed = _temporary_name("trial")
+        part = self.part("trial")
+        try:
+            part.write(b"trial")
+            part.land_now(landed)
+        finally:
+            part.discard()
+        (self.root / landed).unlink()
+
+    def part(self, stem: str) -> Part:
+        """A new temporary file for the picture that will be called `stem` and a suffix."""
+        return Part(self.root, stem)
+
+    def keep_aside(self, path: str) -> Path | None:
+        """Move a file that is about to be overwritten into the state folder's `replaced`, so that it is not lost.
+
+        Its new name begins with its digest: the same bytes are kept once.
+
+        Args:
+            path: Relative to the output folder.
+
+        Returns:
+            Where it is now, or None when there was no such file.
+
+        Raises:
+            StorageFailed: The disk refused.
+        """
+        old = self.root / path
+        with translated("move", old):
+            try:
+                regular = stat.S_ISREG(old.lstat().st_mode)
+            except FileNotFoundError:
+                return None
+            label = digest_of(old)[:12] if regular else secrets.token_hex(6)
+            new = self._beside("replaced") / f"{label}-{old.name}"
+            old.replace(new)
+            sync_folder(new.parent)
+            sync_folder(old.parent)
+        return new
+
+    def move(self, old: str, new: str) -> None:
+        """Give a file another name in the folder. A different file that has the name is kept aside.
+
+        Raises:
+            StorageFailed: The disk refused, or there is no such file.
+        """
+        source, target = self.root / old, self.root / new
+        with translated("move", source):
+            # On a file system that ignores case, Fox.png and fox.png are one file, and not to be kept aside.
+            if not (target.exists() and source.samefile(target)):
+                source.lstat()
+                self.keep_aside(new)
+            source.replace(target)
+            sync_folder(self.root)
+
+    def quarantine(self, part: Part, name: str) -> Path:
+        """Keep a broken picture in the state folder's `quarantine`, for people to look at.
+
+        Returns:
+            Where it is now.
+
+        Raises:
+            StorageFailed: The disk refused.
+        """
+        with translated("write", self.state / "quarantine" / name):
+            path = self._beside("quarantine") / name
+            part.move_to(path)
+        return path
+
+    def _beside(self, name: str) -> Path:
+        folder = self.state / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def free_bytes(self) -> int:
+        """Bytes that may still be written to the folder's disk."""
+        with translated("read", self.root):
+            return shutil.disk_usage(self.root).free

@@ -1,0 +1,89 @@
+"""One run at a time: a lock that the kernel holds, and lets go of when its holder dies.
+
+The lock file is never removed: a second process could otherwise lock the removed file and a third one a new file of
+the same name, and both would run.
+"""
+
+import errno
+import json
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.errors import FolderLocked, StorageFailed
+from pipeline.store.disk import NO_FOLLOW, translated
+
+if sys.platform == "win32":  # pragma: no cover
+    import msvcrt
+
+    _BEYOND = 1 << 30  # a locked range can't be read by others, so it lies behind the holder's words
+
+    def _take(fd: int) -> None:
+        os.lseek(fd, _BEYOND, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _take(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+
+
+class Lock:
+    """The lock on one file, held until `release` or the end of the process.
+
+    Raises:
+        FolderLocked: Somebody else holds it; the message says who. Nothing was touched.
+        StorageFailed: The file can't be opened, or its file system has no locks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with translated("open", path):
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
+        try:
+            self._hold(path)
+        except BaseException:
+            self.release()
+            raise
+
+    def _hold(self, path: Path) -> None:
+        try:
+            _take(self._fd)
+        except OSError as error:
+            if error.errno in _HELD:
+                raise FolderLocked(
+                    f"{path.parent.parent} is in use by {self._holder()}; wait for it or stop it"
+                ) from None
+            raise StorageFailed(
+                f"can't lock {path}: {error.strerror}; choose an output folder on a file system that has locks"
+            ) from error
+        with translated("write", path):
+            self._sign()
+
+    def _sign(self) -> None:
+        """Say who holds the lock. Written over the old words first, so that a reader never finds an empty file."""
+        words = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        data = json.dumps(words).encode()
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        os.write(self._fd, data)
+        os.ftruncate(self._fd, len(data))
+
+    def _holder(self) -> str:
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            words = json.loads(os.read(self._fd, 4096))
+            return f"process {int(words['pid'])} on {words['host']}, started {words['started']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another run"
+
+    def release(self) -> None:
+        """Let go of the lock. The file stays."""
+        os.close(self._fd)
