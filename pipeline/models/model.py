@@ -15,16 +15,6 @@ TRANSPORT = frozenset({"convert_base64_to_url", "provider", "response_format", "
 COUNTS = ("num_images", "n")
 """The names under which models take the number of images."""
 
-_ELSEWHERE = {
-    "prompt": "prompt",
-    "model": "model",
-    "aspect_ratio": "aspect_ratios",
-    "seed": "seeds",
-    "num_images": "count",
-    "n": "count",
-}
-"""Request parameters that the job file has a key of its own for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -95,23 +85,21 @@ class Model:
         return next((name for name in ("image_size", "size") if parameters.get(name) is not None), None)
 
     def problems(self, parameters: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-        """What is wrong with a user's further parameters.
+        """What the API would refuse in the parameters of a request, `model` apart.
 
         Returns:
             For each mistake the parameter (`image_size.width` for a part of one), what was found, and the cure.
         """
+        if not self.known:
+            return []
         found: list[tuple[str, str, str]] = []
         for name, value in parameters.items():
-            if name in _ELSEWHERE:
-                found.append(
-                    (name, f"{name} is no further parameter", f"use the job file's own key {_ELSEWHERE[name]}")
-                )
-            elif self.known and name not in self.parameters:
-                found.append((name, f"{self.id} has no parameter {name!r}", self._known_names(name)))
-            elif self.known:
+            if name in self.parameters:
                 found.extend(rules.violations(name, value, self.parameters[name]))
-        missing = [name for name in self.required if name not in _ELSEWHERE and parameters.get(name) is None]
-        return found + [(name, f"{self.id} needs {name}", f"add {name} to parameters") for name in missing]
+            else:
+                found.append((name, f"{self.id} has no parameter {name!r}", self._known_names(name)))
+        missing = [name for name in self.required if parameters.get(name) is None]
+        return found + [(name, f"{self.id} needs {name}", f"add {name} to the parameters") for name in missing]
 
     def body(
         self, prompt: str, aspect_ratio: str | None, seed: int | None, parameters: Mapping[str, Any], n: int
@@ -160,7 +148,7 @@ class Model:
         }
 
     def _known_names(self, name: str) -> str:
-        choices = [known for known in self.parameters if known not in _ELSEWHERE]
+        choices = list(self.parameters)
         likely = rules.nearest(name, choices)
         return f"did you mean {likely}?" if likely else f"it has {', '.join(choices)}"
 
