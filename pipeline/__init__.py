@@ -1,0 +1,77 @@
+"""The build system for generated images: make only what is missing, pay once, never call broken work done.
+
+The same as the command line does, from Python:
+
+    from pipeline import load_job, run
+
+    job = load_job("jobs/catalog.yaml")
+    summary = run(job)
+    print(summary.saved, summary.tokens_used)
+
+Everything is loaded when it is first used, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.commands.run import run, run_async
+    from pipeline.commands.status import status
+    from pipeline.commands.summary import MaybePaid, Summary
+    from pipeline.commands.verify import verify
+    from pipeline.errors import PipelineError, StopRun, UsageError
+    from pipeline.jobfile import expand
+    from pipeline.jobfile import load as load_job
+    from pipeline.model import Item, Job, Limits, Record
+    from pipeline.plan import Selection
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Item",
+    "Job",
+    "Limits",
+    "MaybePaid",
+    "PipelineError",
+    "Record",
+    "Selection",
+    "StopRun",
+    "Summary",
+    "UsageError",
+    "expand",
+    "load_job",
+    "run",
+    "run_async",
+    "status",
+    "verify",
+]
+
+_HOMES = {
+    "Item": "model",
+    "Job": "model",
+    "Limits": "model",
+    "MaybePaid": "commands.summary",
+    "PipelineError": "errors",
+    "Record": "model",
+    "Selection": "plan",
+    "StopRun": "errors",
+    "Summary": "commands.summary",
+    "UsageError": "errors",
+    "expand": "jobfile",
+    "load_job": "jobfile:load",
+    "run": "commands.run",
+    "run_async": "commands.run",
+    "status": "commands.status",
+    "verify": "commands.verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home, _, original = _HOMES[name].partition(":")
+    return getattr(import_module(f"{__name__}.{home}"), original or name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -167,7 +167,7 @@ class SavedImage:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of `manifest.jsonl`: one image of the job. The README's manifest reference says what each field means."""
+    """One line of `manifest.jsonl`: one image of the job. The README says what each field means."""
 
     id: str
     key: str

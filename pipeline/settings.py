@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pipeline.errors import KeyRefused, UsageError
@@ -23,7 +24,9 @@ class Key:
     def __init__(self, text: str, name: str = "the key") -> None:
         text = text.strip()
         if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise KeyRefused(f"{name} is empty or holds spaces, line breaks or non-ASCII characters; copy the key again")
+            raise KeyRefused(
+                f"{name} is empty or holds spaces, line breaks or non-ASCII characters; copy the key again"
+            )
         self._text = text
 
     def reveal(self) -> str:
@@ -39,15 +42,40 @@ class Endpoint:
     """Where requests go.
 
     Attributes:
-        base: Scheme, host and port, without `/v1` and without a trailing slash; empty for the sandbox, which gets one
-            when it starts.
+        base: Scheme, host and port, without `/v1` and without a trailing slash; empty for the sandbox until it runs.
         key: The key to send, or None.
         sandbox: Whether it is the project's own sandbox, started for this run.
+        needs_key: Whether nothing can be asked without a key.
     """
 
     base: str
     key: Key | None = field(default=None, repr=False)
     sandbox: bool = False
+    needs_key: bool = False
+
+    @property
+    def private(self) -> bool:
+        """Whether the endpoint's host is this machine or an address that the internet can't reach.
+
+        Only then may the pictures that it names lie at such an address.
+        """
+        host = urlsplit(self.base).hostname or ""
+        try:
+            return not ip_address(host).is_global
+        except ValueError:
+            return host == "localhost"
+
+    def require_key(self) -> None:
+        """Make sure that there is a key where one is needed.
+
+        Raises:
+            KeyRefused: There is none; the message names both ways out.
+        """
+        if self.needs_key and self.key is None:
+            raise KeyRefused(
+                f"no API key: set {KEY_VARIABLES[0]} to your AI/ML API key, "
+                "or make placeholders at no cost with --endpoint sandbox"
+            )
 
 
 def base_url(text: str, name: str) -> str:
@@ -64,7 +92,9 @@ def base_url(text: str, name: str) -> str:
     if parts.scheme not in ("http", "https") or not host:
         raise UsageError(f"{name} must be an http:// or https:// URL, found {text!r}")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageError(f"{name} must not hold a user name, a query or a fragment; the key goes into {KEY_VARIABLES[0]}")
+        raise UsageError(
+            f"{name} must not hold a user name, a query or a fragment; the key goes into {KEY_VARIABLES[0]}"
+        )
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
@@ -78,20 +108,15 @@ def find_key(environ: Mapping[str, str]) -> Key | None:
 
 
 def resolve(endpoint: str, environ: Mapping[str, str]) -> Endpoint:
-    """Where a job's `endpoint` sends its requests.
+    """Where a job's `endpoint` sends its requests: `aimlapi`, `sandbox`, or a base URL.
 
     Raises:
-        KeyRefused: The endpoint is `aimlapi` and no key is set.
+        KeyRefused: The key holds what no HTTP header may hold.
         UsageError: The base URL is none.
     """
     if endpoint == "sandbox":
-        return Endpoint(base="", key=Key("sandbox"), sandbox=True)
+        return Endpoint(base="", key=Key("pipeline-sandbox"), sandbox=True)
     key = find_key(environ)
-    if endpoint != "aimlapi":
-        return Endpoint(base=base_url(endpoint, "endpoint"), key=key)
-    if key is None:
-        raise KeyRefused(
-            f"no API key: set {KEY_VARIABLES[0]} to your AI/ML API key, "
-            "or make placeholders at no cost with --endpoint sandbox"
-        )
-    return Endpoint(base=base_url(environ.get(BASE_VARIABLE) or AIMLAPI, BASE_VARIABLE), key=key)
+    if endpoint == "aimlapi":
+        return Endpoint(base_url(environ.get(BASE_VARIABLE) or AIMLAPI, BASE_VARIABLE), key, needs_key=True)
+    return Endpoint(base_url(endpoint, "endpoint"), key)

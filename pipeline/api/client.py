@@ -1,0 +1,100 @@
+"""One POST to the API: bytes out, bytes in, and whether they may have been billed. It tries once and judges nothing."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+
+from pipeline.api.wire import Answer
+from pipeline.errors import MaybeBilled, NotSent, UsageError
+from pipeline.settings import Endpoint
+from pipeline.web import Sent
+
+PATH = "/v1/images/generations"
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer that are read: four pictures in base64 fit, a decompression bomb does not."""
+
+
+class Client:
+    """The API behind one endpoint."""
+
+    def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint, *, max_answer: int = MAX_ANSWER) -> None:
+        self._session = session
+        self._url = endpoint.base + PATH
+        self._key = endpoint.key
+        self._max_answer = max_answer
+
+    async def post(self, attempt: str, body: Mapping[str, Any]) -> Answer:
+        """Send one request and read its answer, whatever its status.
+
+        Args:
+            attempt: Goes out as `X-Client-Request-Id`.
+            body: The JSON body.
+
+        Raises:
+            NotSent: The request never left this machine.
+            MaybeBilled: It left, and no answer came.
+            UsageError: The server's certificate is not trusted: no attempt can ever succeed.
+        """
+        sent = Sent()
+        try:
+            async with self._session.post(
+                self._url,
+                data=json.dumps(body).encode(),
+                headers=self._headers(attempt),
+                allow_redirects=False,
+                trace_request_ctx=sent,
+            ) as response:
+                return await self._read(response)
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
+            raise UsageError(f"the certificate of {self._url} is not trusted; check the endpoint") from None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            # Only the type is told: the texts of some of these hold the request's headers, and with them the key.
+            what = _describe(error)
+            if sent.sent:
+                raise MaybeBilled(f"no answer came: {what}") from None
+            raise NotSent(f"{self._url} can't be reached: {what}") from None
+
+    def _headers(self, attempt: str) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "X-Client-Request-Id": attempt}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        return headers
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body, whole = bytearray(), True
+        try:
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > self._max_answer:
+                    whole = False
+                    break
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            whole = False
+        return self._without_key(Answer(response.status, headers, bytes(body), whole))
+
+    def _without_key(self, answer: Answer) -> Answer:
+        """The answer without our key, should the server have echoed it: from here on it could end up anywhere."""
+        if self._key is None:
+            return answer
+        key = self._key.reveal()
+        headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
+        return replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"***"))
+
+
+def _describe(error: Exception) -> str:
+    """An exception in words that hold nothing secret."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or type(error.os_error).__name__
+    if isinstance(error, TimeoutError):
+        return "the time was up"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__

@@ -1,0 +1,253 @@
+"""The command line: arguments and environment to a command; whatever goes wrong to one message and an exit code."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError, StopRun, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.model import Job
+    from pipeline.plan import Selection
+
+EXIT_CODES = """\
+exit codes:
+  0    every image is there
+  1    some items failed, or `verify` found a file that is not sound
+  2    the job or the command line is wrong; nothing was sent
+  3    no key, or the key or the account was refused
+  5    the provider is unavailable; the next run goes on from here
+  6    local storage: disk full, not writable, or a broken ledger
+  7    the budget is reached
+  11   another run holds the output folder
+  130  interrupted by Ctrl-C (143: by SIGTERM); the next run goes on from here
+"""
+
+PROBLEMS_SHOWN = 50
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The arguments, without the program's name; the process's own by default.
+
+    Returns:
+        The exit code, one of `EXIT_CODES`.
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        command: Callable[[argparse.Namespace], int] = arguments.command
+        return command(arguments)
+    except StopRun as error:
+        _tell(error, as_json=getattr(arguments, "json", False))
+        return error.exit_code
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain about that at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="The build system for generated images: make only what is missing, pay once.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _run_parser(commands)
+    _plan_parser(commands)
+    _status_parser(commands)
+    _verify_parser(commands)
+    _sandbox_parser(commands)
+    return top
+
+
+def _add(commands: Any, name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(command=command)
+    return made
+
+
+def _run_parser(commands: Any) -> None:
+    made = _add(commands, "run", _run, "make the images that are missing or changed, and nothing else")
+    _job_options(made)
+    _selection_options(made)
+    made.add_argument("--concurrency", type=_positive, metavar="N", help="requests in flight at once, at most")
+    made.add_argument("--requests-per-minute", type=float, metavar="N", help="requests sent in a minute, at most")
+    made.add_argument("--budget-tokens", type=_positive, metavar="N", help="tokens this run may spend")
+    made.add_argument("--quiet", action="store_true", help="say nothing but errors")
+
+
+def _plan_parser(commands: Any) -> None:
+    made = _add(commands, "plan", _plan, "show what a run would make, why, and what it would cost; sends nothing")
+    _job_options(made)
+    _selection_options(made)
+
+
+def _status_parser(commands: Any) -> None:
+    made = _add(commands, "status", _status, "show what the manifest says: counts, tokens, dollars, failures by cause")
+    _folder_options(made)
+
+
+def _verify_parser(commands: Any) -> None:
+    made = _add(commands, "verify", _verify, "read every file and hold it against the manifest")
+    _folder_options(made)
+
+
+def _job_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("job", type=Path, metavar="JOB", help="the job file, such as jobs/catalog.yaml")
+    made.add_argument("--endpoint", metavar="E", help="aimlapi, sandbox, or a base URL; replaces the job's own")
+    made.add_argument("--output", type=Path, metavar="DIR", help="the output folder; replaces the job's own")
+    made.add_argument("--json", action="store_true", help="print JSON, as the only thing on standard output")
+
+
+def _folder_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("job", type=Path, metavar="JOB", help="the job file, or its output folder")
+    made.add_argument("--output", type=Path, metavar="DIR", help="the output folder; replaces the job's own")
+    made.add_argument("--json", action="store_true", help="print JSON, as the only thing on standard output")
+
+
+def _selection_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--only", action="append", default=[], metavar="ID-GLOB", help="only items whose id matches; may be repeated"
+    )
+    made.add_argument("--limit", type=_positive, metavar="N", help="make at most N images")
+    made.add_argument("--force", action="store_true", help="make them again even where they are there; costs money")
+    made.add_argument("--retry-failed", action="store_true", help="ask again for items that failed for good")
+
+
+def _sandbox_parser(commands: Any) -> None:
+    made = _add(commands, "sandbox", _sandbox, "serve the sandbox: the same API, real pictures, no cost")
+    from pipeline.commands.sandbox import add_options
+
+    add_options(made)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "whole number above 0"
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.run import run
+    from pipeline.progress import Progress, mode_for
+
+    limits = {
+        name: getattr(arguments, name)
+        for name in ("concurrency", "requests_per_minute", "budget_tokens")
+        if getattr(arguments, name) is not None
+    }
+    job = _load(arguments, limits)
+    mode = mode_for(sys.stderr, arguments.quiet)
+    summary = run(job, selection=_selection(arguments), progress=lambda total: Progress(total, mode=mode))
+    if arguments.json:
+        print(json.dumps(summary.as_dict()))
+    elif not arguments.quiet:
+        print("\n".join(summary.lines()))
+    if summary.reason:
+        print(f"error: {summary.reason}", file=sys.stderr)
+    return summary.exit_code
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
+
+    job = _load(arguments, {})
+    items: list[dict[str, Any]] = []
+    for step in plan(job, os.environ, _selection(arguments)):
+        if isinstance(step, Plan):
+            print(json.dumps({**step.as_dict(), "items": items}) if arguments.json else "\n".join(step.lines()))
+        elif arguments.json:
+            items.append(decision_dict(step))
+        else:
+            for line in decision_lines(step):
+                print(line)
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.status import status
+
+    found = status(_output(arguments))
+    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.verify import verify
+
+    found = verify(_output(arguments))
+    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    return 0 if found.sound else 1
+
+
+def _sandbox(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.sandbox import serve
+
+    return serve(arguments)
+
+
+def _load(arguments: argparse.Namespace, limits: Mapping[str, Any]) -> "Job":
+    from pipeline.jobfile import load
+
+    return load(arguments.job, endpoint=arguments.endpoint, output=arguments.output, limits=limits)
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    """The output folder that `status` and `verify` are about: named itself, or by its job."""
+    job: Path = arguments.job
+    if arguments.output is not None:
+        return Path(arguments.output)
+    if job.is_dir():
+        return job
+    from pipeline.jobfile import load
+
+    return load(job).output
+
+
+def _selection(arguments: argparse.Namespace) -> "Selection":
+    from pipeline.plan import Selection
+
+    return Selection(
+        only=tuple(arguments.only),
+        limit=arguments.limit,
+        force=arguments.force,
+        retry_failed=arguments.retry_failed,
+    )
+
+
+def _tell(error: StopRun, *, as_json: bool) -> None:
+    """Say what stopped the program: on stderr for people, and with --json on stdout for programs."""
+    problems = error.problems if isinstance(error, UsageError) else ()
+    print(f"error: {error}", file=sys.stderr)
+    for problem in problems[:PROBLEMS_SHOWN]:
+        print(f"  {problem}", file=sys.stderr)
+    if len(problems) > PROBLEMS_SHOWN:
+        print(f"  and {len(problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
+    if as_json:
+        found = [{"place": str(p.place), "message": p.message, "cure": p.cure} for p in problems]
+        print(json.dumps({"exit_code": error.exit_code, "reason": str(error), "problems": found}))

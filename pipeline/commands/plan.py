@@ -1,0 +1,121 @@
+"""`plan`: what a run would make and why, and what it would cost. It sends nothing and changes nothing."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline import jobfile, models, settings
+from pipeline.commands.opening import ledger_path, planner
+from pipeline.ledger import LedgerReader
+from pipeline.model import CREDITS_PER_USD, Job
+from pipeline.plan import SETTLED, Decision, Reason, Selection, requests
+from pipeline.text import grouped, plural, printable, usd
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        reasons: Images by reason.
+        requests: Requests it would send, when every answer is whole.
+        downloads: Images it would only download: they are paid for.
+        tokens: What the requests cost by list price.
+        unpriced: Images whose model has no known price; they are not in `tokens`.
+        orphans: Files that an earlier run saved and the job no longer wants.
+    """
+
+    job: str
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    requests: int = 0
+    downloads: int = 0
+    tokens: int = 0
+    unpriced: int = 0
+    orphans: list[str] = field(default_factory=list)
+
+    def add(self, decision: Decision) -> None:
+        """Count one item's decision."""
+        self.reasons.update(decision.reasons.values())
+        self.downloads += len(decision.fetch)
+        model = models.find(decision.item.model) or models.unknown(decision.item.model)
+        self.requests += sum(1 for _ in requests(decision, model.max_images))
+        if model.price is None:
+            self.unpriced += len(decision.ask)
+        else:
+            self.tokens += model.price * len(decision.ask)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as JSON can hold it."""
+        return {
+            "job": self.job,
+            "reasons": {str(reason): n for reason, n in self.reasons.items()},
+            "requests": self.requests,
+            "downloads": self.downloads,
+            "tokens": self.tokens,
+            "usd": self.tokens / CREDITS_PER_USD,
+            "unpriced": self.unpriced,
+            "orphans": self.orphans,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """The plan's totals as a person reads them."""
+        counts = ", ".join(f"{grouped(n)} {reason}" for reason, n in self.reasons.most_common())
+        yield f"{self.job}: {plural(self.reasons.total(), 'image')}: {counts}"
+        if self.requests or self.downloads:
+            price = f"{grouped(self.tokens)} tokens, {usd(self.tokens / CREDITS_PER_USD)} at list price"
+            yield f"  a run would send {plural(self.requests, 'request')} ({price})"
+            if self.unpriced:
+                yield f"  without a known price, and not in that sum: {plural(self.unpriced, 'image')}"
+            if self.downloads:
+                yield f"  and download {plural(self.downloads, 'image')} already paid for"
+        else:
+            yield "  a run would send nothing"
+        for orphan in self.orphans[:20]:
+            yield f"  orphaned (no longer in the job): {printable(orphan)}"
+        if len(self.orphans) > 20:
+            yield f"  and {grouped(len(self.orphans) - 20)} more orphaned"
+
+
+def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator[Decision | Plan]:
+    """Every decision in the job's order, and last the plan they add up to. Needs no key.
+
+    Raises:
+        StorageFailed: The ledger can't be read.
+    """
+    base = settings.resolve(job.endpoint, environ).base
+    total = Plan(job.name)
+    wanted: dict[bytes, int] = {}
+    with LedgerReader(ledger_path(job.output)) as ledger:
+        for decision in planner(job, ledger, base, selection).decisions(jobfile.expand(job)):
+            total.add(decision)
+            wanted[bytes.fromhex(decision.item.key[:24])] = decision.item.count
+            yield decision
+        total.orphans = [
+            row.path
+            for row in ledger.saved_images()
+            if row.path and not row.path.startswith(".") and row.idx >= wanted.get(bytes.fromhex(row.key[:24]), 0)
+        ]
+    yield total
+
+
+def decision_lines(decision: Decision) -> Iterator[str]:
+    """One line for each reason that an item's images are to be made for."""
+    by_reason: dict[Reason, list[int]] = {}
+    for index, reason in decision.reasons.items():
+        if reason not in SETTLED or reason is Reason.GIVEN_UP:
+            by_reason.setdefault(reason, []).append(index)
+    for reason, indexes in by_reason.items():
+        images = f" x{len(indexes)}" if len(indexes) > 1 else ""
+        yield f"  {reason}: {decision.item.id}{images}  {printable(decision.item.prompt, 60)}"
+
+
+def decision_dict(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON can hold it."""
+    item = decision.item
+    return {
+        "id": item.id,
+        "key": item.key,
+        "prompt": item.prompt,
+        "images": [{"index": index, "reason": str(reason)} for index, reason in decision.reasons.items()],
+    }

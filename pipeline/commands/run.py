@@ -1,0 +1,269 @@
+"""`run`: make what is missing or changed, and nothing else."""
+
+import secrets
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import anyio
+
+from pipeline import jobfile, manifest, models, settings, view
+from pipeline.commands.opening import LEDGER, planner
+from pipeline.commands.summary import MaybePaid, Summary
+from pipeline.errors import Interrupted, StopRun
+from pipeline.gate import Gate
+from pipeline.ledger import Attempt, ImageRow, Ledger
+from pipeline.model import Claim, Item, Job, Record, Request
+from pipeline.plan import Planner, Selection, requests
+from pipeline.progress import Progress
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.produce import Producer
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """A sound file that must bear another name."""
+
+    item: Item
+    row: ImageRow
+
+
+Work = Request | Claim | Rename
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of one job, from its lock to its summary.
+
+    Attributes:
+        job: The job.
+        selection: Which part of it.
+        endpoint: Where requests go.
+        progress: Shows how it goes.
+        on_record: Told of each image as soon as it is done.
+    """
+
+    job: Job
+    selection: Selection
+    endpoint: settings.Endpoint
+    progress: Callable[[int], Progress]
+    on_record: Callable[[Record], None] | None = None
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+    made: int = 0
+
+    async def __call__(self) -> Summary:
+        """Do it.
+
+        Raises:
+            StopRun: Nothing could be begun: no key, the folder is locked or can't be written.
+        """
+        began = time.monotonic()
+        self.endpoint.require_key()
+        with Store(self.job.output) as store, Ledger(store.state / LEDGER) as ledger:
+            plan = planner(self.job, ledger, self.endpoint.base, self.selection)
+            total, renames = self._count(plan)
+            left = ledger.open_intents()
+            reason: StopRun | None = None
+            summary = self._summary()
+            if total or renames or left:
+                ledger.start_run(self.id, _now(), self.job.endpoint)
+                reason, summary = await self._make(store, ledger, plan, total, summary)
+            summary = self._close(ledger, summary, reason, left)
+            if total or renames or left:
+                await ledger.end_run(self.id, _now(), summary.exit_code)
+            return replace(summary, seconds=round(time.monotonic() - began, 3))
+
+    def _count(self, plan: Planner) -> tuple[int, int]:
+        total = renames = 0
+        for decision in plan.decisions(jobfile.expand(self.job)):
+            total += decision.images_to_make
+            renames += len(decision.rename)
+        return total, renames
+
+    async def _make(
+        self, store: Store, ledger: Ledger, plan: Planner, total: int, summary: Summary
+    ) -> tuple[StopRun | None, Summary]:
+        """Do all the work there is; the reason why it ended early, and what it took."""
+        # Imported here: a run with nothing to do needs none of it.
+        from pipeline.commands.wiring import wire
+        from pipeline.pool import run_pool
+
+        gate = Gate()
+        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(total) as progress:
+
+            def record(done: Record) -> None:
+                log.append(done)
+                self._tick(done, progress)
+
+            async with AsyncExitStack() as stack:
+                producer = await wire(self.id, self.job.limits, self.endpoint, store, ledger, gate, record, stack)
+                plan = replace(plan, base=producer.base)
+                workers = self.job.limits.concurrency + self.job.limits.downloads
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_watch, gate, group.cancel_scope, self.job.limits.grace, progress)
+                    await run_pool(
+                        workers, self._work(plan), _doing(producer, gate), is_open=lambda: gate.reason is None
+                    )
+                    group.cancel_scope.cancel()
+        tally = producer.tally
+        return gate.reason, replace(
+            summary,
+            requests=tally.requests,
+            tokens_used=tally.tokens,
+            usd=round(tally.usd, 9),
+            unknown_cost=tally.unknown_cost,
+        )
+
+    def _work(self, plan: Planner) -> Iterator[Work]:
+        for decision in plan.decisions(jobfile.expand(self.job)):
+            item = decision.item
+            for row in decision.rename:
+                yield Rename(item, row)
+            yield from decision.fetch
+            model = models.find(item.model) or models.unknown(item.model)
+            yield from requests(decision, model.max_images)
+
+    def _tick(self, done: Record, progress: Progress) -> None:
+        if done.status == "saved":
+            self.made += 1
+            progress.saved(done.tokens_used)
+        else:
+            progress.failed()
+        if self.on_record:
+            self.on_record(done)
+
+    def _close(self, ledger: Ledger, summary: Summary, reason: StopRun | None, left: list[Attempt]) -> Summary:
+        """Write the manifest as it is to stay, and count what it says."""
+        counted: Counter[str] = Counter()
+
+        def counting() -> Iterator[Record]:
+            for record in view.records(jobfile.expand(self.job), ledger, _now()):
+                counted[record.cause or record.status] += 1
+                yield record
+
+        try:
+            manifest.write(self.job.output / manifest.NAME, counting())
+        except StopRun as error:
+            reason = reason or error
+        failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
+        maybe = [*left, *(attempt for attempt in ledger.maybe_billed(self.id))]
+        return replace(
+            summary,
+            images=counted.total(),
+            saved=counted["saved"],
+            made=self.made,
+            failed=failed,
+            pending=counted["pending"],
+            maybe_billed=tuple(MaybePaid(a.id, a.item, a.price, a.error) for a in maybe),
+            reason=str(reason) if reason else None,
+            exit_code=reason.exit_code if reason else 1 if failed else 0,
+        )
+
+    def _summary(self) -> Summary:
+        return Summary(
+            job=self.job.name,
+            endpoint=self.job.endpoint,
+            output=str(self.job.output),
+            manifest=str(self.job.output / manifest.NAME),
+        )
+
+
+def run(
+    job: Job,
+    *,
+    selection: Selection | None = None,
+    environ: Mapping[str, str] | None = None,
+    progress: Callable[[int], Progress] | None = None,
+    on_record: Callable[[Record], None] | None = None,
+) -> Summary:
+    """Make what the job is missing. See `run_async`; this one starts an event loop of its own."""
+    return anyio.run(_call, job, selection, environ, progress, on_record)
+
+
+async def run_async(
+    job: Job,
+    *,
+    selection: Selection | None = None,
+    environ: Mapping[str, str] | None = None,
+    progress: Callable[[int], Progress] | None = None,
+    on_record: Callable[[Record], None] | None = None,
+) -> Summary:
+    """Make what the job is missing, and nothing else.
+
+    Args:
+        job: The job, from `load_job`.
+        selection: Which part of it; all by default.
+        environ: Where the key and the base URL are looked up; the process's environment by default.
+        progress: Makes the display for a number of images; silent by default.
+        on_record: Called with the manifest record of each image as soon as it is saved or has failed.
+
+    Returns:
+        What the run came to; `exit_code` is 0 when every image is there. A run that had begun and must stop says so
+        there, in `exit_code` and `reason`.
+
+    Raises:
+        StopRun: It could not begin: no key, the folder is locked or can't be written.
+    """
+    return await _call(job, selection, environ, progress, on_record)
+
+
+async def _call(
+    job: Job,
+    selection: Selection | None,
+    environ: Mapping[str, str] | None,
+    progress: Callable[[int], Progress] | None,
+    on_record: Callable[[Record], None] | None,
+) -> Summary:
+    import os
+
+    endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
+    quiet = progress or (lambda total: Progress(total, mode="quiet"))
+    return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
+
+
+def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:
+    """Does one piece of work, whatever kind it is."""
+
+    async def do(work: Work) -> None:
+        if isinstance(work, Request):
+            await producer.request(work)
+        elif isinstance(work, Claim):
+            await producer.claim(work)
+        else:
+            try:
+                await producer.names.rename(work.item, work.row)
+            except StopRun as reason:
+                gate.close(reason)
+
+    return do
+
+
+async def _watch(gate: Gate, scope: anyio.CancelScope, grace: float, progress: Progress) -> None:
+    """The first Ctrl-C or SIGTERM closes the gate; the second, or the end of the grace time, cuts everything off."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as timer:
+            first = signal.Signals(await anext(signals))
+            gate.close(Interrupted(f"stopped by {first.name}", 128 + first))
+            progress.note(f"{first.name}: finishing what is in flight (up to {grace:.0f} s); once more stops at once")
+            timer.start_soon(_cut_off, scope, grace)
+            await anext(signals)
+            scope.cancel()
+
+
+async def _cut_off(scope: anyio.CancelScope, grace: float) -> None:
+    await anyio.sleep(grace)
+    scope.cancel()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,101 @@
+"""`status`: what the manifest says: counts, tokens, dollars, failures by cause."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import manifest
+from pipeline.errors import GiveUp, UsageError
+from pipeline.model import Record
+from pipeline.text import grouped, plural, usd
+
+
+@dataclass(slots=True)
+class Status:
+    """What a manifest says.
+
+    Attributes:
+        images: Images it speaks of.
+        saved: Images that are there.
+        bytes: Their size together.
+        tokens_used: What all of them cost.
+        usd: The same in dollars, as far as the answers said.
+        failed: Images that are not there, by cause.
+        broken_lines: Lines that are no records.
+    """
+
+    manifest: str
+    images: int = 0
+    saved: int = 0
+    bytes: int = 0
+    tokens_used: int = 0
+    usd: float = 0.0
+    failed: Counter[str] = field(default_factory=Counter)
+    broken_lines: int = 0
+
+    def add(self, record: Record) -> None:
+        """Count one image."""
+        self.images += 1
+        self.tokens_used += record.tokens_used or 0
+        self.usd += record.usd or 0.0
+        if record.status == "saved":
+            self.saved += 1
+            self.bytes += record.bytes or 0
+        else:
+            self.failed[record.cause or "unknown"] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """The status as JSON can hold it."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return {**found, "failed": dict(self.failed), "usd": round(self.usd, 9)}
+
+    def lines(self) -> list[str]:
+        """The status as a person reads it."""
+        size = f"{self.bytes / 1e6:,.1f} MB"
+        lines = [
+            f"{self.manifest}: {grouped(self.saved)} of {plural(self.images, 'image')} there, {size}",
+            f"  cost: {grouped(self.tokens_used)} tokens, {usd(self.usd)}",
+        ]
+        lines += [
+            f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES.get(cause, cause)}"
+            for cause, n in sorted(self.failed.items())
+        ]
+        if self.broken_lines:
+            lines.append(f"  {plural(self.broken_lines, 'line')} can't be read; the next run writes the manifest anew")
+        return lines
+
+
+def latest(path: Path) -> tuple[dict[tuple[str, int], Record], int]:
+    """The last record of each image in a manifest, and how many lines are none.
+
+    Raises:
+        UsageError: There is no manifest yet.
+        StorageFailed: It can't be read.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no {path} yet: run the job first")
+    records: dict[tuple[str, int], Record] = {}
+    broken = 0
+    for _, record in manifest.read(path):
+        if record is None:
+            broken += 1
+        else:
+            # While a run is writing, an image may have several lines: the last one holds.
+            records[record.id, record.index] = record
+    return records, broken
+
+
+def status(output: Path) -> Status:
+    """What the manifest in an output folder says.
+
+    Raises:
+        UsageError: There is no manifest yet.
+        StorageFailed: It can't be read.
+    """
+    path = output / manifest.NAME
+    records, broken = latest(path)
+    found = Status(str(path), broken_lines=broken)
+    for record in records.values():
+        found.add(record)
+    return found

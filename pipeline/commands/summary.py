@@ -1,0 +1,110 @@
+"""What a run has come to, for people and for programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import GiveUp
+from pipeline.text import duration, grouped, plural, usd
+
+
+@dataclass(frozen=True, slots=True)
+class MaybePaid:
+    """An attempt that may have been billed without an answer.
+
+    Attributes:
+        client_request_id: What it was sent as; the provider's own log knows it by this.
+        item: Id of the item it was for.
+        tokens: Its list price in tokens, None where unknown.
+        error: What happened to it.
+    """
+
+    client_request_id: str
+    item: str
+    tokens: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of a run.
+
+    Attributes:
+        job: The job's name.
+        endpoint: Where the requests went.
+        output: The output folder.
+        manifest: The manifest's path.
+        exit_code: What the program exits with.
+        reason: Why the run ended early, or None.
+        images: Images that the job wants.
+        saved: Images that are there, whole.
+        made: Images that this run saved.
+        failed: Images that are not there, by cause; `pending` ones are not counted here.
+        pending: Images that have not been asked for yet.
+        requests: Requests that this run sent and that were answered.
+        tokens_used: Tokens that this run paid.
+        usd: Dollars that this run paid, as far as the answers said.
+        unknown_cost: Paid answers that did not say their cost.
+        maybe_billed: Attempts of this run, or of one that was killed before it, that may have been billed.
+        seconds: How long the run took.
+    """
+
+    job: str
+    endpoint: str
+    output: str
+    manifest: str
+    exit_code: int = 0
+    reason: str | None = None
+    images: int = 0
+    saved: int = 0
+    made: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    pending: int = 0
+    requests: int = 0
+    tokens_used: int = 0
+    usd: float = 0.0
+    unknown_cost: int = 0
+    maybe_billed: tuple[MaybePaid, ...] = ()
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary as JSON can hold it."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        found["failed"] = dict(self.failed)
+        found["maybe_billed"] = [
+            {name: getattr(attempt, name) for name in MaybePaid.__slots__} for attempt in self.maybe_billed
+        ]
+        return found
+
+    def lines(self) -> list[str]:
+        """The summary as a person reads it."""
+        unchanged = self.saved - self.made
+        head = f"{self.job}: {grouped(self.saved)} of {plural(self.images, 'image')} there"
+        parts = [f"{grouped(self.made)} made now", f"{grouped(unchanged)} unchanged"]
+        spent = f"{plural(self.requests, 'request')}, {grouped(self.tokens_used)} tokens, {usd(self.usd)}"
+        lines = [f"{head} ({', '.join(parts)})", f"  {spent}, {duration(self.seconds)}, via {self.endpoint}"]
+        if self.unknown_cost:
+            lines.append(f"  {plural(self.unknown_cost, 'paid answer')} did not say what they cost")
+        lines += [f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES[cause]}" for cause, n in self.failed.items()]
+        if self.pending:
+            lines.append(f"  {plural(self.pending, 'image')} not asked for yet")
+        lines += self._maybe_lines()
+        lines.append(f"  manifest: {self.manifest}")
+        return lines
+
+    def _maybe_lines(self) -> list[str]:
+        if not self.maybe_billed:
+            return []
+        tokens = sum(attempt.tokens or 0 for attempt in self.maybe_billed)
+        lines = [
+            f"  may have been billed without an answer: {plural(len(self.maybe_billed), 'request')}, "
+            f"{grouped(tokens)} tokens at list price"
+        ]
+        shown = self.maybe_billed[:10]
+        lines += [
+            f"    {attempt.client_request_id} ({attempt.item}, {grouped(attempt.tokens or 0)} tokens): {attempt.error}"
+            for attempt in shown
+        ]
+        if len(self.maybe_billed) > len(shown):
+            lines.append(f"    and {grouped(len(self.maybe_billed) - len(shown))} more")
+        return lines

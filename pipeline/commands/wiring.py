@@ -1,0 +1,74 @@
+"""Open what a run with something to do needs, and wire it together. Imported only by such a run: it loads aiohttp."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urljoin
+
+import anyio
+
+from pipeline import web
+from pipeline.api.client import PATH, Client
+from pipeline.budget import Budget
+from pipeline.download import Downloads
+from pipeline.gate import Gate
+from pipeline.ledger import Ledger
+from pipeline.model import Limits, Record
+from pipeline.names import NameKeeper
+from pipeline.outage import Outage
+from pipeline.pace import Pace, Throttle
+from pipeline.produce import Producer
+from pipeline.settings import Endpoint
+from pipeline.store import Store
+
+
+async def wire(
+    run: str,
+    limits: Limits,
+    endpoint: Endpoint,
+    store: Store,
+    ledger: Ledger,
+    gate: Gate,
+    on_record: Callable[[Record], None],
+    stack: AsyncExitStack,
+) -> Producer:
+    """A producer for one run; what it needs is closed by `stack`.
+
+    Raises:
+        UsageError: The sandbox is asked for and its painter is not installed.
+    """
+    endpoint, locate = await _start(endpoint, store.state / "sandbox", stack)
+    api = await stack.enter_async_context(
+        web.api_session(concurrency=limits.concurrency, timeout=limits.request_timeout)
+    )
+    cdn = await stack.enter_async_context(web.cdn_session(downloads=limits.downloads, allow_private=endpoint.private))
+    https_only = endpoint.base.startswith("https:")
+    return Producer(
+        run=run,
+        limits=limits,
+        ledger=ledger,
+        names=NameKeeper(store, ledger),
+        gate=gate,
+        budget=Budget(limits.budget_tokens),
+        pace=Pace(limits.requests_per_minute),
+        throttle=Throttle(limits.concurrency, adaptive=limits.requests_per_minute is None),
+        outage=Outage(limits.patience),
+        client=Client(api, endpoint),
+        downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
+        base=endpoint.base,
+        on_record=on_record,
+        locate=locate,
+        fetch_slots=anyio.CapacityLimiter(limits.downloads),
+    )
+
+
+async def _start(endpoint: Endpoint, state: Path, stack: AsyncExitStack) -> tuple[Endpoint, Callable[[str], str]]:
+    """The endpoint with its base, and where the pictures that its answers name are to be had."""
+    if endpoint.sandbox:
+        from pipeline.sandbox import Sandbox
+
+        sandbox = await stack.enter_async_context(Sandbox(state=state))
+        return replace(endpoint, base=sandbox.base), sandbox.current_url
+    # Some servers name their pictures relative to themselves.
+    return endpoint, lambda url: urljoin(endpoint.base + PATH, url)

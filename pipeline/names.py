@@ -1,0 +1,82 @@
+"""Which file bears which name: nothing that was paid for, and nothing of the user's, is ever overwritten for good.
+
+When a prompt changes, the new picture takes the old one's name. The old file is first kept aside by a hard link under
+`.pipeline/replaced/`, so that it stays in its place until the new one is there, and comes back at no cost when the
+prompt is changed back.
+"""
+
+from dataclasses import replace
+
+import anyio
+
+from pipeline.ledger import ImageRow, Ledger
+from pipeline.model import Item, SavedImage
+from pipeline.store import Store
+
+SUFFIXES = (".png", ".jpg", ".webp")
+
+
+class NameKeeper:
+    """Gives each image of the job its name in the output folder."""
+
+    def __init__(self, store: Store, ledger: Ledger) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._one_at_a_time = anyio.Lock()
+
+    async def make_room(self, item: Item, index: int) -> None:
+        """Keep aside whatever bears the name that this image is about to take.
+
+        Raises:
+            StorageFailed: It can't be kept.
+        """
+        async with self._one_at_a_time:
+            await self._make_room(item, index)
+
+    async def _make_room(self, item: Item, index: int) -> None:
+        stem = item.stem(index)
+        for path in (stem + suffix for suffix in SUFFIXES):
+            if not self._store.exists(path):
+                continue
+            kept = self._store.keep_aside(path)
+            for row in self._ledger.at_path(path):
+                if (row.key, row.idx) != (item.key, index):
+                    await self._ledger.moved(row, kept, row.mtime_ns)
+
+    async def rename(self, item: Item, row: ImageRow) -> None:
+        """Give a sound image that is on the disk under another name the name that the job wants now.
+
+        Raises:
+            StorageFailed: It can't be renamed.
+        """
+        async with self._one_at_a_time:
+            # Renaming another image may have moved this one meanwhile.
+            row = self._ledger.images(row.key).get(row.idx, row)
+            if row.path is None:
+                return
+            await self._make_room(item, row.idx)
+            path = item.stem(row.idx) + row.path[row.path.rindex(".") :]
+            self._store.move(row.path, path)
+            await self._ledger.renamed(item, row, path)
+            self.sweep(item, row.idx, path)
+
+    def sweep(self, item: Item, index: int, path: str) -> None:
+        """Remove what bears this image's name with another suffix; it has been kept aside."""
+        for suffix in SUFFIXES:
+            other = item.stem(index) + suffix
+            if other != path:
+                self._store.remove(other)
+
+    def saved_row(self, row: ImageRow, image: SavedImage) -> ImageRow:
+        """The row of an image that has just been saved."""
+        return replace(
+            row,
+            state="saved",
+            path=image.path,
+            mime_type=image.mime_type,
+            bytes=image.bytes,
+            sha256=image.sha256,
+            width=image.width,
+            height=image.height,
+            mtime_ns=self._store.mtime_ns(image.path),
+        )

@@ -1,0 +1,199 @@
+"""Subtract what is there from what must be there: which images are left to make, and why.
+
+The decision about one item is a plain function of the job's item, the ledger's rows and the files on disk; it sends
+nothing and changes nothing. `plan` shows the decisions, `run` acts on them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pipeline.errors import GiveUp
+from pipeline.ledger import Attempt, ImageRow, LedgerReader
+from pipeline.model import Claim, GeneratedImage, Item, Request
+
+FileState = Literal["sound", "missing", "damaged"]
+
+
+class Reason(StrEnum):
+    """Why an image is to be made or not, in the words that `plan` prints."""
+
+    UNCHANGED = "unchanged"
+    NEW = "new"
+    PROMPT = "prompt changed"
+    PARAMETERS = "parameters changed"
+    MISSING = "file missing"
+    DAMAGED = "file damaged"
+    FAILED = "failed before"
+    PAID = "paid for, not downloaded yet"
+    PLACEHOLDER = "made by a sandbox"
+    FORCED = "forced"
+    GIVEN_UP = "failed before, waits for --retry-failed"
+    LEFT_OUT = "left out by --only or --limit"
+
+
+SETTLED = frozenset({Reason.UNCHANGED, Reason.GIVEN_UP, Reason.LEFT_OUT})
+"""Reasons for which nothing is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of the job a run is about.
+
+    Attributes:
+        only: Glob patterns of ids; empty for all.
+        limit: Images to make at most; None for all.
+        force: Make them even where they are there.
+        retry_failed: Ask again for what has failed for good.
+    """
+
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    force: bool = False
+    retry_failed: bool = False
+
+    def covers(self, item: Item) -> bool:
+        """Whether the item's id matches."""
+        return not self.only or any(fnmatchcase(item.id, pattern) for pattern in self.only)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about one item.
+
+    Attributes:
+        item: The item.
+        reasons: For each index, why.
+        ask: Indexes to ask the API for.
+        fetch: Pictures that are paid for and need only a download.
+        rename: Rows whose sound file bears another name than the job wants now.
+    """
+
+    item: Item
+    reasons: Mapping[int, Reason]
+    ask: tuple[int, ...] = ()
+    fetch: tuple[Claim, ...] = ()
+    rename: tuple[ImageRow, ...] = ()
+
+    @property
+    def images_to_make(self) -> int:
+        """How many images will be asked for or downloaded."""
+        return len(self.ask) + len(self.fetch)
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Decides item by item.
+
+    Attributes:
+        ledger: What the ledger says.
+        inspect: The state of the file that a saved row speaks of.
+        pictures: The pictures in a paid attempt's answer, in its order.
+        base: Base URL of the endpoint; pictures that a sandbox elsewhere made in the real API's place do not count.
+        selection: Which part of the job this is about.
+    """
+
+    ledger: LedgerReader
+    inspect: Callable[[ImageRow], FileState]
+    pictures: Callable[[Attempt], Sequence[GeneratedImage]]
+    base: str
+    selection: Selection = field(default_factory=Selection)
+
+    def decisions(self, items: Iterator[Item] | Sequence[Item]) -> Iterator[Decision]:
+        """The decision about each item, in the job's order; the selection's limit is counted along the way."""
+        left = self.selection.limit
+        for item in items:
+            if not self.selection.covers(item):
+                yield Decision(item, dict.fromkeys(range(item.count), Reason.LEFT_OUT))
+                continue
+            decision = self.decide(item)
+            if left is not None:
+                decision = _limited(decision, left)
+                left -= decision.images_to_make
+            yield decision
+
+    def decide(self, item: Item) -> Decision:
+        """What is to be done about one item."""
+        rows, attempts = self.ledger.images(item.key), self.ledger.attempts(item.key)
+        reasons: dict[int, Reason] = {}
+        ask: list[int] = []
+        fetch: list[Claim] = []
+        rename: list[ImageRow] = []
+        for index in range(item.count):
+            row = rows.get(index)
+            reason = self._reason(item, row, attempts)
+            claim = None
+            if reason is Reason.UNCHANGED and row and row.path and _misnamed(row, item.stem(index)):
+                rename.append(row)
+            elif reason not in SETTLED:
+                claim = self._claim(item, index, row, attempts, reason)
+                if claim:
+                    fetch.append(claim)
+                else:
+                    ask.append(index)
+            fresh = claim and reason in (Reason.NEW, Reason.PROMPT, Reason.PARAMETERS, Reason.FAILED)
+            reasons[index] = Reason.PAID if fresh else reason
+        return Decision(item, reasons, tuple(ask), tuple(fetch), tuple(rename))
+
+    def _reason(self, item: Item, row: ImageRow | None, attempts: Sequence[Attempt]) -> Reason:
+        if self.selection.force:
+            return Reason.FORCED
+        if row is None:
+            return self._why_new(item)
+        if row.state == "failed":
+            again = self.selection.retry_failed or row.cause in GiveUp.AGAIN
+            return Reason.FAILED if again else Reason.GIVEN_UP
+        made_by = next((attempt.made_by for attempt in attempts if attempt.id == row.attempt), None)
+        if made_by not in (None, self.base):
+            return Reason.PLACEHOLDER
+        state = self.inspect(row)
+        return {"sound": Reason.UNCHANGED, "missing": Reason.MISSING, "damaged": Reason.DAMAGED}[state]
+
+    def _why_new(self, item: Item) -> Reason:
+        recipe = self.ledger.recipe(item)
+        if recipe is None or recipe.key == item.key:
+            return Reason.NEW
+        return Reason.PARAMETERS if recipe.prompt == item.prompt else Reason.PROMPT
+
+    def _claim(
+        self, item: Item, index: int, row: ImageRow | None, attempts: Sequence[Attempt], reason: Reason
+    ) -> Claim | None:
+        """The picture in the newest paid answer that covers this image, where there is one to be had."""
+        if reason in (Reason.FORCED, Reason.PLACEHOLDER):
+            return None
+        if row is not None and row.state == "failed" and row.cause not in GiveUp.AGAIN:
+            return None
+        for attempt in reversed(attempts):
+            if attempt.state != "paid" or attempt.answer is None or index not in attempt.indexes:
+                continue
+            if attempt.made_by not in (None, self.base):
+                continue
+            position = attempt.indexes.index(index)
+            pictures = self.pictures(attempt)
+            if position < len(pictures):
+                replaces = row is not None and row.state == "saved"
+                return Claim(item, index, pictures[position], attempt.id, replaces)
+        return None
+
+
+def requests(decision: Decision, most: int) -> Iterator[Request]:
+    """The requests that ask for what a decision leaves to ask, each for at most `most` images."""
+    for start in range(0, len(decision.ask), most):
+        yield Request(decision.item, decision.ask[start : start + most])
+
+
+def _misnamed(row: ImageRow, stem: str) -> bool:
+    return row.path is not None and row.path.rpartition(".")[0] != stem
+
+
+def _limited(decision: Decision, left: int) -> Decision:
+    """The decision with at most `left` images to make; what is paid for comes first."""
+    if decision.images_to_make <= left:
+        return decision
+    fetch = decision.fetch[:left]
+    ask = decision.ask[: left - len(fetch)]
+    dropped = set(decision.ask[len(ask) :]) | {claim.index for claim in decision.fetch[len(fetch) :]}
+    reasons = {index: Reason.LEFT_OUT if index in dropped else reason for index, reason in decision.reasons.items()}
+    return Decision(decision.item, reasons, ask, fetch, decision.rename)
