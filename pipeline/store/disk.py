@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -61,15 +62,38 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def _no_follow(path: str, flags: int) -> int:
+    return os.open(path, flags | NO_FOLLOW)
+
+
 def digest_of(path: Path) -> str:
     """The SHA-256 of a file, in hex. A symbolic link is not followed.
 
     Raises:
         OSError: It can't be read.
     """
-    fd = os.open(path, os.O_RDONLY | NO_FOLLOW | BINARY)
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+    with open(path, "rb", opener=_no_follow) as file:  # noqa: PTH123 - Path.open has no opener
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def duplicate(old: Path, new: Path) -> None:
+    """Give a file a second name; where the file system has no hard links, make a durable copy with the same times.
+
+    Raises:
+        OSError: The disk refused, or the old one is missing or a folder.
+    """
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        draft = new.with_name(f"{new.name}.part")
+        shutil.copy2(old, draft)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.replace(new)
 
 
 def _status(root: Path, path: str) -> os.stat_result | FileState:

@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,7 @@ from typing import Self
 import anyio.to_thread
 
 from pipeline.errors import StorageFailed
-from pipeline.store.disk import BINARY, NO_FOLLOW, digest_of, sync_folder, translated
+from pipeline.store.disk import BINARY, NO_FOLLOW, digest_of, duplicate, stat_mtime_ns, sync_folder, translated
 from pipeline.store.lock import Lock
 
 _OURS = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
@@ -171,47 +170,57 @@ class Store:
         """A new temporary file for the picture that will be called `stem` and a suffix."""
         return Part(self.root, stem)
 
-    def keep_aside(self, path: str) -> Path | None:
-        """Move a file that is about to be overwritten into the state folder's `replaced`, so that it is not lost.
+    def exists(self, path: str) -> bool:
+        """Whether anything, be it a dangling symbolic link, has this path relative to the output folder."""
+        return os.path.lexists(self.root / path)
 
-        Its new name begins with its digest: the same bytes are kept once.
+    def mtime_ns(self, path: str) -> int | None:
+        """The modification time of a saved file in nanoseconds, for `inspect`; None where there is no such file."""
+        return stat_mtime_ns(self.root, path)
 
-        Args:
-            path: Relative to the output folder.
+    def keep_aside(self, path: str) -> str:
+        """Give a file that is about to be overwritten a second name in the state folder's `replaced`.
+
+        The file stays in its place until it is overwritten, so there is no moment without it. Its second name begins
+        with its digest: the same bytes are kept once. A symbolic link has nothing to lose but itself, and is moved.
 
         Returns:
-            Where it is now, or None when there was no such file.
+            The second name, relative to the output folder.
 
         Raises:
-            StorageFailed: The disk refused.
+            StorageFailed: The disk refused, there is no such file, or it is a folder.
         """
         old = self.root / path
-        with translated("move", old):
-            try:
-                regular = stat.S_ISREG(old.lstat().st_mode)
-            except FileNotFoundError:
-                return None
-            label = digest_of(old)[:12] if regular else secrets.token_hex(6)
-            new = self._beside("replaced") / f"{label}-{old.name}"
-            old.replace(new)
+        with translated("keep", old):
+            if old.is_symlink():
+                new = self._beside("replaced") / f"{secrets.token_hex(6)}-{old.name}"
+                old.replace(new)
+            else:
+                new = self._beside("replaced") / f"{digest_of(old)[:16]}-{old.name}"
+                duplicate(old, new)
             sync_folder(new.parent)
-            sync_folder(old.parent)
-        return new
+        return new.relative_to(self.root).as_posix()
 
     def move(self, old: str, new: str) -> None:
-        """Give a file another name in the folder. A different file that has the name is kept aside.
+        """Give a file another name in the folder, over whatever has it.
 
         Raises:
             StorageFailed: The disk refused, or there is no such file.
         """
         source, target = self.root / old, self.root / new
         with translated("move", source):
-            # On a file system that ignores case, Fox.png and fox.png are one file, and not to be kept aside.
-            if not (target.exists() and source.samefile(target)):
-                source.lstat()
-                self.keep_aside(new)
             source.replace(target)
-            sync_folder(self.root)
+            for folder in {source.parent, target.parent}:
+                sync_folder(folder)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there.
+
+        Raises:
+            StorageFailed: The disk refused.
+        """
+        with translated("remove", self.root / path):
+            (self.root / path).unlink(missing_ok=True)
 
     def quarantine(self, part: Part, name: str) -> Path:
         """Keep a broken picture in the state folder's `quarantine`, for people to look at.
