@@ -103,7 +103,7 @@ class Ledger(LedgerReader):
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
         await self._write(
             (
-                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = ? WHERE id = ?",
+                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer) WHERE id = ?",
                 (state, at, status, error, answer, attempt),
             )
         )
@@ -131,11 +131,8 @@ class Ledger(LedgerReader):
     async def saved(self, item: Item, row: ImageRow) -> None:
         """An image is whole, checked and in its place."""
         await self._write(
-            (f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)),
-            (
-                f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})",
-                (item.id, item.key, item.prompt, item.aspect_ratio, item.seed),
-            ),
+            _image(row),
+            _recipe(item),
             (
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
                 "UPDATE attempts SET answer = NULL WHERE id = ?1 AND length(answer) > ?2 AND delivered <= "
@@ -144,24 +141,17 @@ class Ledger(LedgerReader):
             ),
         )
 
-    async def failed(self, item: Item, row: ImageRow) -> None:
+    async def failed(self, row: ImageRow) -> None:
         """An image has failed; `row.cause` and `row.error` say why."""
-        await self._write(
-            (f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)),
-            (
-                f"INSERT OR IGNORE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})",
-                (item.id, item.key, item.prompt, item.aspect_ratio, item.seed),
-            ),
-        )
+        await self._write(_image(row))
 
-    async def moved(self, row: ImageRow, path: str | None, mtime_ns: int | None) -> None:
-        """A saved image is now at another path, or (None) nowhere."""
-        await self._write(
-            (
-                "UPDATE images SET path = ?, mtime_ns = ? WHERE key = ? AND idx = ?",
-                (path, mtime_ns, row.key, row.idx),
-            )
-        )
+    async def moved(self, row: ImageRow, path: str, mtime_ns: int | None) -> None:
+        """A saved image is now at another path."""
+        await self._write(_move(row, path, mtime_ns))
+
+    async def renamed(self, item: Item, row: ImageRow, path: str) -> None:
+        """A saved image bears the name that the job wants for it now, and is what its item is made from."""
+        await self._write(_move(row, path, row.mtime_ns), _recipe(item))
 
     def distrust(self, key: str, index: int) -> None:
         """Let the next run read this file again instead of trusting its size and time."""
@@ -197,3 +187,18 @@ class Ledger(LedgerReader):
                 self._writer.execute("ROLLBACK")
         for entry in batch:
             entry.done, entry.error = True, failure
+
+
+def _image(row: ImageRow) -> Statement:
+    return f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)
+
+
+def _move(row: ImageRow, path: str, mtime_ns: int | None) -> Statement:
+    return "UPDATE images SET path = ?, mtime_ns = ? WHERE key = ? AND idx = ?", (path, mtime_ns, row.key, row.idx)
+
+
+def _recipe(item: Item) -> Statement:
+    return (
+        f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})",
+        (item.id, item.key, item.prompt, item.aspect_ratio, item.seed),
+    )
