@@ -32,11 +32,9 @@ def checked(text: str, *, https_only: bool, base: URL | None = None) -> URL:
         raise GiveUp("the picture's URL can't be understood", cause="lost") from None
     allowed = ("https",) if https_only else ("https", "http")
     if scheme not in allowed or not host:
-        raise GiveUp(
-            f"unsafe image URL: it must begin with {' or '.join(name + '://' for name in allowed)} "
-            f"and name a host, but begins with {scheme + ':' if scheme else 'neither'!r}",
-            cause="lost",
-        )
+        wanted = " or ".join(f"{name}://" for name in allowed)
+        found = f"{scheme}:" if scheme else "no scheme"
+        raise GiveUp(f"unsafe image URL: it must begin with {wanted} and a host; found {found}", cause="lost")
     if url.raw_user is not None or url.raw_password is not None:
         raise GiveUp(f"unsafe image URL: {plain(url)} carries a user name or a password", cause="lost")
     return url

@@ -72,7 +72,7 @@ def digest_of(path: Path) -> str:
     Raises:
         OSError: It can't be read.
     """
-    with open(path, "rb", opener=_no_follow) as file:  # noqa: PTH123 - Path.open has no opener
+    with open(path, "rb", opener=_no_follow) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
