@@ -86,8 +86,6 @@ def duplicate(old: Path, new: Path) -> None:
         os.link(old, new)
     except FileExistsError:
         return
-    except FileNotFoundError:
-        raise
     except OSError:
         draft = new.with_name(f"{new.name}.part")
         shutil.copy2(old, draft)

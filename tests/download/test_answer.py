@@ -1,0 +1,84 @@
+import socket
+import ssl
+
+import aiohttp
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+
+from pipeline.download import answer
+from pipeline.download.answer import Version
+from pipeline.errors import DownloadBroken, GiveUp
+from pipeline.web import AddressRefused
+
+KEY = ConnectionKey("cdn.example", 443, True, True, None, None, None)
+WHERE = "https://cdn.example/fox.png"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (aiohttp.ClientConnectorDNSError(KEY, socket.gaierror(-2, "unknown")), "its host name can't be looked up"),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ssl.SSLCertVerificationError("self-signed")),
+            "its certificate is not to be trusted",
+        ),
+        (aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "refused")), "can't connect: refused"),
+        (aiohttp.ClientConnectorError(KEY, OSError()), "can't connect: OSError"),
+        (aiohttp.ConnectionTimeoutError(), "it took too long"),
+        (TimeoutError(), "it took too long"),
+        (aiohttp.ServerDisconnectedError(), "the connection was cut"),
+        (aiohttp.ClientPayloadError("SECRET"), "the connection was cut"),
+        (aiohttp.ClientError("SECRET"), r"no proper HTTP answer \(ClientError\)"),
+    ],
+)
+def test_what_failed_is_said_in_words_of_our_own(error: Exception, words: str) -> None:
+    verdict = answer.translated(WHERE, error)
+    assert isinstance(verdict, DownloadBroken)
+    with pytest.raises(DownloadBroken, match=f"^{WHERE}: {words}$"):
+        raise verdict
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(aiohttp.ClientConnectorError(KEY, AddressRefused()), "download"), (aiohttp.InvalidURL("x?SECRET"), "lost")],
+)
+def test_an_unsafe_url_is_given_up(error: Exception, cause: str) -> None:
+    verdict = answer.translated(WHERE, error)
+    assert isinstance(verdict, GiveUp)
+    assert verdict.cause == cause
+    assert str(verdict).startswith("unsafe image URL")
+    assert "SECRET" not in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, Version()),
+        ({"ETag": '"v1"', "Last-Modified": "date", "Content-Length": "12"}, Version('"v1"', 12)),
+        ({"ETag": 'W/"v1"', "Last-Modified": "date"}, Version("date")),
+        ({"ETag": 'W/"v1"', "Content-Length": "-1"}, Version()),
+        ({"Content-Length": "١٢"}, Version()),
+    ],
+)
+def test_a_version_is_a_strong_tag_or_a_date(headers: dict[str, str], expected: Version) -> None:
+    assert answer.version(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "known", "expected"),
+    [
+        ({"Content-Range": "bytes 5-9/10"}, Version('"v1"', 10), True),
+        ({"Content-Range": "bytes 5-9/10", "ETag": '"v1"'}, Version('"v1"', 10), True),
+        ({"Content-Range": "bytes 5-9/10", "ETag": '"v1"'}, Version("date", 10), True),
+        ({"Content-Range": "bytes 5-9/*"}, Version('"v1"'), True),
+        ({"Content-Range": "bytes 5-9/10", "ETag": '"v2"'}, Version('"v1"', 10), False),
+        ({"Content-Range": "bytes 5-8/10"}, Version('"v1"', 10), False),
+        ({"Content-Range": "bytes 5-8/9"}, Version('"v1"', 10), False),
+        ({"Content-Range": "bytes 4-9/10"}, Version('"v1"', 10), False),
+        ({"Content-Range": "items 5-9/10"}, Version('"v1"', 10), False),
+    ],
+)
+def test_a_206_goes_on_only_with_the_very_rest_of_the_same_version(
+    headers: dict[str, str], known: Version, expected: bool
+) -> None:
+    assert answer.continues(headers, 5, known) is expected
