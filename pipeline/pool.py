@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 Work = TypeVar("Work")
 

@@ -63,7 +63,7 @@ class Endpoint:
         try:
             return not ip_address(host).is_global
         except ValueError:
-            return host == "localhost"
+            return host == "localhost" or host.endswith(".localhost")
 
     def require_key(self) -> None:
         """Make sure that there is a key where one is needed.
@@ -84,19 +84,22 @@ def base_url(text: str, name: str) -> str:
     Raises:
         UsageError: It is no http or https URL, or carries credentials, a query or a fragment.
     """
+    text = text.strip()
     try:
-        parts = urlsplit(text.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise UsageError(f"{name} is no URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"{name} must be an http:// or https:// URL, found {text!r}")
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    # Not repeated in any message: what stands in the wrong place may well be a key or a password.
+    if not host or parts.scheme not in ("http", "https") or not text.isprintable() or " " in text:
+        raise UsageError(f"{name} must be an http:// or https:// URL such as {AIMLAPI}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError(
             f"{name} must not hold a user name, a query or a fragment; the key goes into {KEY_VARIABLES[0]}"
         )
+    host = f"[{host}]" if ":" in host else host
     path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    return f"{parts.scheme}://{host}{f':{port}' if port is not None else ''}{path}"
 
 
 def find_key(environ: Mapping[str, str]) -> Key | None:
@@ -118,5 +121,5 @@ def resolve(endpoint: str, environ: Mapping[str, str]) -> Endpoint:
         return Endpoint(base="", key=Key("pipeline-sandbox"), sandbox=True)
     key = find_key(environ)
     if endpoint == "aimlapi":
-        return Endpoint(base_url(environ.get(BASE_VARIABLE) or AIMLAPI, BASE_VARIABLE), key, needs_key=True)
+        return Endpoint(base_url(environ.get(BASE_VARIABLE, "").strip() or AIMLAPI, BASE_VARIABLE), key, needs_key=True)
     return Endpoint(base_url(endpoint, "endpoint"), key)
