@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -161,9 +161,9 @@ SHAPES: dict[str, Callable[[Body], Body]] = {
 # How a good answer is sent.
 
 
-async def _hang(_request: web.Request, _response: web.Response) -> NoReturn:
-    await anyio.sleep_forever()
-    raise AssertionError("for ever has passed")
+async def _hang(_request: web.Request, _response: web.Response) -> web.StreamResponse:
+    while True:
+        await anyio.sleep(3600)
 
 
 async def _reset(request: web.Request, _response: web.Response) -> web.StreamResponse:

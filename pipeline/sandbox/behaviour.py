@@ -43,7 +43,7 @@ class Fault:
         for kind in self.kinds:
             if kind not in KINDS:
                 near = get_close_matches(kind, KINDS, 1)
-                cure = f"did you mean {near[0]!r}?" if near else "`sandbox --help` lists the kinds"
+                cure = f"did you mean {near[0]!r}?" if near else "`sandbox --kinds` lists them"
                 raise UsageError(f"unknown kind of fault {kind!r}: {cure}")
         if not 0 <= self.probability <= 1:
             raise UsageError(f"the probability of a fault is between 0 and 1, found {self.probability!r}")

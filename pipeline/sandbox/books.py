@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE INDEX IF NOT EXISTS requests_by_time ON requests (created);
 CREATE TABLE IF NOT EXISTS pictures (
     path TEXT PRIMARY KEY, prompt TEXT, seed INTEGER, width INTEGER, height INTEGER, mime_type TEXT, model TEXT,
-    gets INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+    ratio TEXT, gets INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gets (id INTEGER PRIMARY KEY, created REAL NOT NULL, path TEXT NOT NULL, headers TEXT);
 """
 
@@ -126,14 +126,18 @@ class Books:
     def owe(self, pictures: Iterable[tuple[str, Picture]]) -> None:
         """Remember what is to be painted when a path is asked for."""
         self._db.executemany(
-            "INSERT INTO pictures (path, prompt, seed, width, height, mime_type, model) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(path, _storable(p.prompt), p.seed, p.width, p.height, p.mime_type, p.model) for path, p in pictures],
+            "INSERT INTO pictures (path, prompt, seed, width, height, mime_type, model, ratio) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (path, _storable(p.prompt), p.seed, p.width, p.height, p.mime_type, p.model, p.ratio)
+                for path, p in pictures
+            ],
         )
 
     def picture(self, path: str) -> Picture | None:
         """What is to be painted for a path, or None when the path was never handed out."""
         row = self._db.execute(
-            "SELECT prompt, seed, width, height, mime_type, model FROM pictures WHERE path = ?", (path,)
+            "SELECT prompt, seed, width, height, mime_type, model, ratio FROM pictures WHERE path = ?", (path,)
         ).fetchone()
         return Picture(*row) if row else None
 

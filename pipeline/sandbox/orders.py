@@ -106,12 +106,13 @@ def _order(model: Model, parameters: Mapping[str, Any], inline: bool, chance: ra
     width, height = model.dimensions(parameters)
     seed = parameters.get("seed")
     seeds = [(int(seed) + i) % 2**32 if seed is not None else chance.getrandbits(32) for i in range(count)]
+    ratio = str(parameters.get("aspect_ratio") or model.default_ratio or "")
     mime_type = f"image/{_format(parameters)}"
     return Order(
         model=model,
         prompt=prompt,
         revised_prompt=_rewrite(prompt, parameters, model),
-        pictures=tuple(Picture(prompt, seed, width, height, mime_type, model.id) for seed in seeds),
+        pictures=tuple(Picture(prompt, seed, width, height, mime_type, model.id, ratio) for seed in seeds),
         inline=inline
         or parameters.get("convert_base64_to_url") is False
         or parameters.get("response_format") == "b64_json",

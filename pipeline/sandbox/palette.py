@@ -4,6 +4,7 @@ A picture is painted in tones alone and coloured by its palette at the end: what
 colours agree, and a picture needs one byte a pixel.
 """
 
+from functools import cache
 from itertools import pairwise
 
 Colour = tuple[int, int, int]
@@ -21,6 +22,7 @@ PALETTES: tuple[tuple[Colour, ...], ...] = (
 """Stops from shade to light, at equal distances."""
 
 
+@cache
 def tone_colours(stops: tuple[Colour, ...]) -> bytes:
     """The 256 colours, as RGB bytes, that run through the stops."""
     steps = len(stops) - 1
