@@ -1,0 +1,185 @@
+"""Prompt entries: what the job, an entry and a row of an included file say, each over the one before."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline import models
+from pipeline.jobfile import complaints, rows, template
+from pipeline.jobfile.mistakes import Mistakes, Source
+from pipeline.jobfile.rows import Row
+from pipeline.jobfile.scalars import Scalar, shown
+from pipeline.jobfile.schema import JobSpec, PromptSpec, RowSpec
+from pipeline.jobfile.template import Template
+from pipeline.model import Place
+from pipeline.models import Model
+
+SIZES = ("image_size", "size")
+"""Parameters by which a user says the size directly, in the model's own words."""
+
+_COLUMNS = {name: name for name in RowSpec.model_fields} | {"aspect_ratio": "aspect_ratios", "seed": "seeds"}
+"""The columns that are no variables but keys of the entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one level of the job says; None where it says nothing."""
+
+    id: str | None = None
+    prompt: Template | None = None
+    model: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    aspect_ratios: tuple[str, ...] | None = None
+    count: int | None = None
+    seeds: tuple[int, ...] | None = None
+    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def over(self, below: "Said") -> "Said":
+        """This level over a lower one.
+
+        Parameters and variables are merged, and a parameter set to null is taken out. A level that says the size
+        itself takes no ratios from below, and one that names seeds of its own takes no count.
+        """
+        merged = {name: value for name, value in {**below.parameters, **self.parameters}.items() if value is not None}
+        sized = any(self.parameters.get(name) is not None for name in SIZES)
+        ratios = () if sized else below.aspect_ratios
+        return Said(
+            id=self.id or below.id,
+            prompt=self.prompt or below.prompt,
+            model=self.model or below.model,
+            parameters=merged,
+            aspect_ratios=ratios if self.aspect_ratios is None else self.aspect_ratios,
+            count=self.count if self.seeds is not None else self.count or below.count,
+            seeds=below.seeds if self.seeds is None else self.seeds,
+            variables={**below.variables, **self.variables} if self.variables else below.variables,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A prompt entry with everything it inherits.
+
+    Attributes:
+        place: Where it was written.
+        said: What holds for it.
+        file: The included file whose rows it stands for, or None.
+        shown: That file's name as errors show it.
+        prefix: What the ids of its items begin with, for a row without an id of its own.
+    """
+
+    place: Place
+    said: Said
+    file: Path | None = None
+    shown: str = ""
+    prefix: str | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model; one that checks nothing where it is not in the catalogue."""
+        name = self.said.model or ""
+        return models.find(name) or models.unknown(name)
+
+    @property
+    def count(self) -> int:
+        """Images wanted of each prompt and ratio."""
+        return self.said.count or len(self.said.seeds or ()) or 1
+
+
+def said_by_job(spec: JobSpec) -> Said:
+    """What the top of the file says for all entries."""
+    return Said(
+        model=spec.model,
+        parameters=spec.parameters,
+        aspect_ratios=None if spec.aspect_ratios is None else tuple(spec.aspect_ratios),
+        variables=_frozen(spec.variables),
+    )
+
+
+def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
+    """What a prompt entry or a row says itself."""
+    prompt = None
+    if spec.prompt is not None:
+        try:
+            prompt = template.parse(spec.prompt)
+        except template.BadTemplate as error:
+            mistakes.add(source.place("prompt"), f"{source.name('prompt')} {error.message}", error.cure)
+    return Said(
+        id=spec.id,
+        prompt=prompt,
+        model=spec.model,
+        parameters=spec.parameters,
+        aspect_ratios=None if spec.aspect_ratios is None else tuple(spec.aspect_ratios),
+        count=spec.count,
+        seeds=None if spec.seeds is None else tuple(spec.seeds),
+        variables=_frozen(spec.variables) if isinstance(spec, PromptSpec) else {},
+    )
+
+
+def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row]]:
+    """For each sound row of an entry's file the entry that it makes, and what the row itself says."""
+    assert entry.file is not None
+    for row in rows.read(entry.file, entry.shown):
+        if not isinstance(row, Row):
+            # A file that can't be read at all is a mistake where it is named.
+            place = row.place if row.place.line else entry.place
+            mistakes.add(place, f"{entry.shown}: {row.message}", row.cure)
+        elif (own := _said_by_row(entry, row, mistakes)) is not None:
+            prefix = entry.said.id if own.id is None else None
+            said = replace(own.over(entry.said), id=own.id)
+            yield Entry(row.place(), said, prefix=prefix), own, row
+
+
+def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
+    """What a row says, or None where that can't be told."""
+    if set(row.cells) == {"line"} and entry.file is not None and entry.file.suffix.lower() == ".txt":
+        # A line of text is the prompt, unless the entry has one that the line is a variable of.
+        given = {} if entry.said.prompt else {"prompt": row.cells["line"]}
+    else:
+        given = {}
+        for column, value in row.cells.items():
+            if column in _COLUMNS and value is not None and value != "":
+                given[_COLUMNS[column]] = value
+    own = Said()
+    if given:
+        try:
+            own = said_by_entry(RowSpec.model_validate(given), row, mistakes)
+        except ValidationError as error:
+            complaints.report(error, row, mistakes, RowSpec)
+            return None
+        if "prompt" in given and own.prompt is None:
+            return None
+    prompt = own.prompt or entry.said.prompt
+    if prompt is None:
+        mistakes.add(row.place(), "the row has no prompt", "fill in a column prompt, or give the entry a prompt")
+        return None
+    values = _cells(prompt, row, mistakes)
+    return None if values is None else replace(own, variables=values)
+
+
+def _cells(prompt: Template, row: Row, mistakes: Mistakes) -> dict[str, tuple[str, ...]] | None:
+    """The values of the columns that the prompt uses, or None where one has none."""
+    values: dict[str, tuple[str, ...]] = {}
+    for name in prompt.names:
+        if name not in row.cells:
+            continue
+        cell = row.cells[name]
+        texts = tuple(_cell_text(part) for part in (cell if isinstance(cell, list) else [cell]))
+        if not texts or not all(texts):
+            found = "is empty" if cell is None or cell in ("", []) else f"is {shown(cell)}"
+            mistakes.add(row.place(), f"column {name} {found}, and the prompt uses it", "fill it in")
+            return None
+        values[name] = tuple(text for text in texts if text is not None)
+    return values
+
+
+def _cell_text(cell: Any) -> str | None:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return cell.text if isinstance(cell, Scalar) else cell if isinstance(cell, str) else None
+
+
+def _frozen(variables: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(values) for name, values in variables.items()}

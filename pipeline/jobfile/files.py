@@ -1,0 +1,87 @@
+"""Opening what a job names, without trusting it: only regular files, of a size a job can have, in UTF-8."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pipeline.model import Place
+
+BOM = b"\xef\xbb\xbf"
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_MEGABYTE = 1_000_000
+
+
+class Unreadable(Exception):
+    """A file can't be read: where, what was found, and the cure."""
+
+    def __init__(self, place: Place, message: str, cure: str) -> None:
+        super().__init__(message)
+        self.place, self.message, self.cure = place, message, cure
+
+
+@contextmanager
+def opened(path: Path, shown: str, most: int) -> Iterator[BinaryIO]:
+    """A regular file of at most this many bytes, open for reading.
+
+    Raises:
+        Unreadable: It is none, is missing, too large, or may not be read.
+    """
+    place = Place(shown)
+    try:
+        # Not to wait for the other end of a pipe that someone named as a file.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise Unreadable(place, "there is no such file", "check the path") from None
+    except IsADirectoryError:
+        raise Unreadable(place, "it is a folder", "name a file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name can't be one of a file"
+        raise Unreadable(place, f"it can't be opened: {reason}", "check its permissions") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise Unreadable(place, f"it is {kind}", "name a file")
+        if status.st_size > most:
+            size = status.st_size / _MEGABYTE
+            raise Unreadable(place, f"it has {size:.0f} MB", f"a file here may have {most // _MEGABYTE} MB; split it")
+        try:
+            yield file
+        except OSError as error:
+            raise Unreadable(place, f"it can't be read: {error.strerror}", "check the disk") from None
+
+
+def text_of(path: Path, shown: str, most: int) -> str:
+    """The text of a whole file, without its byte order mark.
+
+    Raises:
+        Unreadable: It can't be read, or is no UTF-8 text.
+    """
+    with opened(path, shown, most) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise Unreadable(Place(shown), "it grows while it is read", "name a finished file")
+    return decoded(data.removeprefix(BOM), shown, 1)
+
+
+def decoded(data: bytes, shown: str, line: int) -> str:
+    """Bytes that begin on this line of a file, as text.
+
+    Raises:
+        Unreadable: They are no UTF-8 text; with the place of the first byte that is none.
+    """
+    if data.startswith(_WIDE_BOMS):
+        raise Unreadable(Place(shown), "it is written in UTF-16", "save it as UTF-8")
+    if (at := data.find(b"\0")) >= 0:
+        place = Place(shown, line + data.count(b"\n", 0, at))
+        raise Unreadable(place, "it is a binary file, not text", "name a text file")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        place = Place(shown, line + before.count(b"\n"), column)
+        raise Unreadable(place, f"byte 0x{data[error.start]:02x} is no UTF-8", "save the file as UTF-8") from None

@@ -1,0 +1,252 @@
+"""The job file's schema: every key it may have, and what is read as its value.
+
+What a job says is checked here as far as one value alone can tell; `checks` does what needs the model, the variables
+or another entry.
+"""
+
+import math
+import re
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline import settings
+from pipeline.errors import UsageError
+from pipeline.jobfile import naming, template
+from pipeline.jobfile.scalars import Scalar, shown, value_of
+from pipeline.model import DEFAULT_MODEL
+from pipeline.models.rules import nearest
+
+MOST_IMAGES = 1000
+"""Images one prompt entry may want of one prompt, ratio and set of values."""
+
+_RATIO = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*[:x×/]\s*(\d{1,5}(?:\.\d{1,3})?)", re.IGNORECASE)
+_SCALAR_SCHEMA = {"type": ["string", "number", "boolean"]}
+
+
+def wrong(found: str, cure: str) -> PydanticCustomError:
+    """The error that a value is not what its key takes."""
+    return PydanticCustomError("mistake", "{found}", {"found": found, "cure": cure})
+
+
+def _is(value: Any, cure: str) -> PydanticCustomError:
+    return wrong("is empty" if value is None or value == "" else f"is {shown(value)}", cure)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Scalar):
+        return value.text
+    if not isinstance(value, str) or not value.strip():
+        raise _is(value, "write text")
+    return value.strip()
+
+
+def _literal(value: Any) -> str:
+    """A variable's value: as it was written, and it may be empty."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Scalar):
+        raise _is(value, "write text, a number, or a list of them")
+    return value.text
+
+
+def _whole(value: Any) -> int:
+    found = value_of(value)
+    if isinstance(found, str) and re.fullmatch(r"\s*[-+]?\d{1,20}\s*", found):
+        return int(found)
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise _is(value, "write a whole number")
+    return found
+
+
+def _number(value: Any) -> float:
+    found = value_of(value)
+    if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
+        raise _is(value, "write a number")
+    return float(found)
+
+
+def _id(value: Any) -> str:
+    text = _text(value)
+    if problem := naming.id_problem(text):
+        message, cure = problem
+        raise wrong(f"is {shown(text)}, which {message}", cure)
+    return text
+
+
+def _ratio(value: Any) -> str:
+    """`W:H`, however it was written: `16:9`, `16x9`, `16/9`, `16 : 9`; or a word such as `auto`."""
+    text = _text(value)
+    if re.fullmatch(r"[A-Za-z]+", text):
+        return text.lower()
+    match = _RATIO.fullmatch(text)
+    if not match or not float(match[1]) or not float(match[2]):
+        raise _is(value, "write width:height, for example 16:9")
+    return f"{float(match[1]):g}:{float(match[2]):g}"
+
+
+def _listed(value: Any) -> Any:
+    """A list; a single value is a list of one, and text may hold several with commas or spaces between them."""
+    if isinstance(value, str):
+        return re.split(r"\s*,\s*|(?<![:x×/\s])\s+(?![:x×/\s])", value.strip())
+    if value is None:
+        raise _is(value, "write a value or a list of them, or [] for none")
+    return [value] if isinstance(value, Scalar) else value
+
+
+def _once(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise wrong(f"has {value} twice", "keep one of the two")
+    return values
+
+
+def _values(value: Any) -> list[str]:
+    if isinstance(value, str | Scalar):
+        return [_literal(value)]
+    if not isinstance(value, list) or not value:
+        raise _is(value, "write text, a number, or a list of them")
+    return _once([_literal(item) for item in value])
+
+
+def _variables(value: Any) -> Any:
+    for name in value if isinstance(value, dict) else ():
+        if not template.NAME.fullmatch(name):
+            raise wrong(
+                f"has {shown(name)}, which can't stand in braces", "begin it with a letter; use letters, digits, _"
+            )
+    return value
+
+
+def _endpoint(value: Any) -> str:
+    text = _text(value)
+    if text in ("aimlapi", "sandbox"):
+        return text
+    if "/" not in text and ":" not in text:
+        likely = nearest(text, ("aimlapi", "sandbox"))
+        hint = f"did you mean {likely}? " if likely else ""
+        raise wrong(f"is {shown(text[:20])}", f"{hint}it is aimlapi, sandbox, or the base URL of a server")
+    try:
+        return settings.base_url(text, "it")
+    except UsageError:
+        # Not the text itself: a URL may hold what nobody should see.
+        cure = "write http:// or https:// and a host; user names, queries and keys have no place in it"
+        raise wrong("is no base URL", cure) from None
+
+
+def _output(value: Any) -> str:
+    text = _text(str(value) if isinstance(value, PurePath) else value)
+    if "\0" in text or len(text) > 1000:
+        raise wrong("can't name a folder", "write the path of a folder")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    return value_of(value)
+
+
+def _entry(value: Any) -> Any:
+    """A prompt alone is an entry of its own."""
+    if isinstance(value, str | Scalar):
+        return {"prompt": value}
+    if value is None:
+        raise wrong("is empty", "write a prompt, or remove the line")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema(_SCALAR_SCHEMA)]
+Id = Annotated[str, BeforeValidator(_id), WithJsonSchema(_SCALAR_SCHEMA)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[float, BeforeValidator(_number)]
+Ratio = Annotated[str, BeforeValidator(_ratio)]
+Ratios = Annotated[
+    list[Ratio],
+    BeforeValidator(_listed),
+    AfterValidator(_once),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Seeds = Annotated[
+    list[Whole],
+    BeforeValidator(_listed),
+    AfterValidator(_once),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}),
+]
+Values = Annotated[
+    list[str],
+    BeforeValidator(_values),
+    WithJsonSchema({"anyOf": [_SCALAR_SCHEMA, {"type": "array", "items": _SCALAR_SCHEMA}]}),
+]
+Variables = Annotated[dict[str, Values], BeforeValidator(_variables)]
+Parameters = Annotated[dict[str, Any], BeforeValidator(_plain)]
+
+
+def _or_text(schema: dict[str, Any]) -> None:
+    """Say in the schema, too, that an entry may be a prompt alone."""
+    mapping = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, mapping]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class LimitsSpec(_Strict):
+    """How fast, how much and how long a run may go; `model.Limits` says what each means."""
+
+    concurrency: Annotated[Whole, Field(ge=1, le=256)] | None = None
+    downloads: Annotated[Whole, Field(ge=1, le=256)] | None = None
+    requests_per_minute: Annotated[Number, Field(gt=0, le=100_000)] | None = None
+    budget_tokens: Annotated[Whole, Field(ge=1, le=10**15)] | None = None
+    attempts: Annotated[Whole, Field(ge=1, le=20)] | None = None
+    request_timeout: Annotated[Number, Field(gt=0, le=3600)] | None = None
+    grace: Annotated[Number, Field(ge=0, le=3600)] | None = None
+    patience: Annotated[Number, Field(ge=0, le=86_400)] | None = None
+    max_image_bytes: Annotated[Whole, Field(ge=1024, le=2**30)] | None = None
+
+
+class RowSpec(_Strict):
+    """What a row of an included file may say besides its variables."""
+
+    id: Id | None = None
+    prompt: Text | None = None
+    model: Text | None = None
+    parameters: Parameters = {}
+    aspect_ratios: Ratios | None = None
+    count: Annotated[Whole, Field(ge=1, le=MOST_IMAGES)] | None = None
+    seeds: Seeds | None = None
+
+
+class PromptSpec(RowSpec):
+    """A prompt entry: a prompt alone, or a mapping."""
+
+    model_config = ConfigDict(json_schema_extra=_or_text)
+
+    file: Text | None = None
+    variables: Variables = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return _entry(value)
+
+
+class JobSpec(_Strict):
+    """The whole job file."""
+
+    name: Id | None = None
+    model: Text = DEFAULT_MODEL
+    endpoint: Annotated[str, BeforeValidator(_endpoint)] = "aimlapi"
+    output: Annotated[str, BeforeValidator(_output)] | None = None
+    aspect_ratios: Ratios | None = None
+    parameters: Parameters = {}
+    variables: Variables = {}
+    prompts: Annotated[list[PromptSpec], Field(min_length=1)]
+    limits: LimitsSpec = LimitsSpec()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a job file, for editors."""
+    return JobSpec.model_json_schema()
