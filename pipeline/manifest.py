@@ -7,6 +7,7 @@ file is written anew beside itself and renamed into place: exactly one line for 
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +20,14 @@ NAME = "manifest.jsonl"
 
 _FIELDS = tuple(field.name for field in fields(Record))
 
+_LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
+"""Characters that JSON lets stand as they are and that `str.splitlines` takes for the end of a line."""
+
 
 def to_line(record: Record) -> bytes:
     """A record as its line, with the line feed."""
-    values = {name: getattr(record, name) for name in _FIELDS}
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    text = json.dumps(as_dict(record), ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_LINE_BREAKS).encode() + b"\n"
 
 
 def from_line(line: bytes) -> Record:
@@ -74,12 +78,17 @@ class ManifestLog:
         self._file: IO[bytes] | None = None
 
     def append(self, record: Record) -> None:
-        """Add one line, whole, in one write."""
+        """Add one line, whole."""
+        rest = to_line(record)
         try:
             if self._file is None:
                 self._file = self._open()
-            self._file.write(to_line(record))
+            # A disk that fills up takes a part of a write without an error; the next write then gets it.
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
+            # What stands there of the line is cut away before the next one.
+            self._close()
             raise StorageFailed(f"{self._path} can't be written: {error.strerror}") from None
 
     def _open(self) -> IO[bytes]:
@@ -98,8 +107,12 @@ class ManifestLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
+            self._file = None
 
 
 def _ends_line(log: IO[bytes], end: int) -> bool:
@@ -120,12 +133,14 @@ def write(path: Path, records: Iterable[Record]) -> None:
                 out.write(to_line(record))
             out.flush()
             if _same(fresh, path):
-                fresh.unlink()
                 return
             os.fsync(out.fileno())
         fresh.replace(path)
     except OSError as error:
         raise StorageFailed(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            fresh.unlink()
 
 
 def _same(one: Path, other: Path) -> bool:
