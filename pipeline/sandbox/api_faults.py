@@ -161,9 +161,9 @@ SHAPES: dict[str, Callable[[Body], Body]] = {
 # How a good answer is sent.
 
 
-async def _hang(_request: web.Request, _response: web.Response) -> web.StreamResponse:
-    while True:
-        await anyio.sleep(3600)
+async def _hang(_request: web.Request, response: web.Response) -> web.StreamResponse:
+    await anyio.Event().wait()  # that nobody sets: it ends with the client or the sandbox
+    return response
 
 
 async def _reset(request: web.Request, _response: web.Response) -> web.StreamResponse:

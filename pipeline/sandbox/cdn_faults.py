@@ -65,9 +65,9 @@ async def _no_answer(download: Download) -> web.StreamResponse:
     return reset(download.request)
 
 
-async def _hang(_download: Download) -> web.StreamResponse:
-    while True:
-        await anyio.sleep(3600)
+async def _hang(download: Download) -> web.StreamResponse:
+    await anyio.Event().wait()  # that nobody sets: it ends with the client or the sandbox
+    return download.response
 
 
 async def _garbage(download: Download) -> web.StreamResponse:

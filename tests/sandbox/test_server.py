@@ -3,6 +3,7 @@ import sys
 import time
 from pathlib import Path
 
+import aiohttp
 import anyio
 import pytest
 
