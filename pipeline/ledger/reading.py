@@ -30,7 +30,7 @@ class LedgerReader:
         self.path = path
         try:
             self._reader = connect(path, "ro") if path.exists() else connect(None, "rwc")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise storage_failed(path, error) from None
 
     def __enter__(self) -> Self:
@@ -56,15 +56,18 @@ class LedgerReader:
             _attempt(row) for row in self._read(f"SELECT {_ATTEMPT} FROM attempts WHERE key = ? ORDER BY seq", (key,))
         ]
 
-    def maybe_billed(self, run: str) -> list[Attempt]:
-        """The attempts of one run that may have been billed without an answer, oldest first."""
-        query = f"SELECT {_ATTEMPT} FROM attempts WHERE run = ? AND state = 'maybe' ORDER BY seq"
-        return [_attempt(row) for row in self._read(query, (run,))]
-
-    def open_intents(self) -> list[Attempt]:
-        """The attempts that were about to be sent and whose outcome nobody wrote down, oldest first."""
-        query = f"SELECT {_ATTEMPT} FROM attempts WHERE state = 'intent' ORDER BY seq"
+    def maybe_billed(self) -> list[Attempt]:
+        """The attempts that may have been billed without an answer and that no run has reported yet, oldest first."""
+        query = (
+            f"SELECT {_ATTEMPT} FROM attempts WHERE state = 'maybe' "
+            "AND run IN (SELECT id FROM runs WHERE ended_at IS NULL) ORDER BY seq"
+        )
         return [_attempt(row) for row in self._read(query, ())]
+
+    def killed_runs(self) -> int:
+        """How many runs began and never came to their end."""
+        (found,) = self._read("SELECT count(*) FROM runs WHERE ended_at IS NULL", ())[0]
+        return int(found)
 
     def recipe(self, item: Item) -> Recipe | None:
         """What this item was made from last: under its id, or else for the same prompt, ratio and seed."""
@@ -106,20 +109,28 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: SQLite can't open it.
-        StorageFailed: It was written by a newer version of this program.
+        StorageFailed: It was written by a newer version of this program, or by another one.
     """
     name = f"{path.absolute().as_uri()}?mode={mode}" if path else ":memory:"
     connection = sqlite3.connect(name, uri=path is not None, check_same_thread=False, isolation_level=None)
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
+        # In one statement: a run may be making the tables right now.
+        state = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+        version, tables = connection.execute(state).fetchone()
+        if version > VERSION:
+            raise StorageFailed(f"{path} was written by a newer version of this program; update it to go on")
+        if version == 0 and tables:
+            raise StorageFailed(f"{path} is a database, but no ledger of this program; move it away")
+        if version == 0 and mode == "ro":
+            # Its first run was killed before it had made the tables.
+            connection.close()
+            return connect(None, "rwc")
         if mode == "rwc":
             # FULL: a commit is on the disk when it returns. In WAL mode that is one flush.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise StorageFailed(f"{path} was written by a newer version of this program; update it to go on")
-        if version == 0 and mode == "rwc":
+        if version == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     except BaseException:
         connection.close()
@@ -127,8 +138,8 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def storage_failed(path: Path, error: sqlite3.Error) -> StorageFailed:
-    """What SQLite said, for people."""
+def storage_failed(path: Path, error: Exception) -> StorageFailed:
+    """What SQLite or the operating system said, for people."""
     return StorageFailed(f"the ledger {path} can't be used: {error}; check the disk's space and permissions")
 
 

@@ -22,7 +22,7 @@ import anyio.to_thread
 
 from pipeline.errors import StorageFailed
 from pipeline.ledger.reading import LedgerReader, connect, storage_failed
-from pipeline.ledger.rows import Attempt, ImageRow, Recipe, columns, marks, values
+from pipeline.ledger.rows import ImageRow, Recipe, columns, marks, values
 from pipeline.model import Item
 
 _LARGE_ANSWER = 256 * 1024
@@ -52,7 +52,11 @@ class Ledger(LedgerReader):
             self._writer = connect(path, "rwc")
         except sqlite3.Error as error:
             raise storage_failed(path, error) from None
-        super().__init__(path)
+        try:
+            super().__init__(path)
+        except BaseException:
+            self._writer.close()
+            raise
         self._queue: list[_Entry] = []
         self._turn = anyio.Lock()
 
@@ -64,26 +68,22 @@ class Ledger(LedgerReader):
         super().close()
         self._writer.close()
 
-    def start_run(self, run: str, at: str, endpoint: str) -> list[Attempt]:
-        """Open a run; intents that an earlier run left without an outcome become *maybe billed* and are returned."""
-        left = self.open_intents()
-        entry = _Entry(
+    def start_run(self, run: str, at: str, endpoint: str) -> None:
+        """Open a run; intents that a killed run left without an outcome become *maybe billed*."""
+        self._write_now(
+            ("INSERT INTO runs (id, started_at, endpoint) VALUES (?, ?, ?)", (run, at, endpoint)),
             (
-                ("INSERT INTO runs (id, started_at, endpoint) VALUES (?, ?, ?)", (run, at, endpoint)),
-                (
-                    "UPDATE attempts SET state = 'maybe', ended_at = ?, error = ? WHERE state = 'intent'",
-                    (at, "the run ended before the answer came"),
-                ),
-            )
+                "UPDATE attempts SET state = 'maybe', ended_at = ?, error = ? WHERE state = 'intent'",
+                (at, "the run was killed before the answer came"),
+            ),
         )
-        self._commit([entry])
-        if entry.error:
-            raise entry.error
-        return left
 
-    async def end_run(self, run: str, at: str, exit_code: int) -> None:
-        """Close a run."""
-        await self._write(("UPDATE runs SET ended_at = ?, exit_code = ? WHERE id = ?", (at, exit_code, run)))
+    def end_run(self, run: str, at: str, exit_code: int) -> None:
+        """Close a run that is about to report, and with it the killed ones that it reports for."""
+        self._write_now(
+            ("UPDATE runs SET exit_code = ? WHERE id = ?", (exit_code, run)),
+            ("UPDATE runs SET ended_at = ? WHERE ended_at IS NULL", (at,)),
+        )
 
     async def intend(
         self, attempt: str, run: str, item: Item, indexes: Sequence[int], price: int | None, at: str
@@ -103,7 +103,8 @@ class Ledger(LedgerReader):
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
         await self._write(
             (
-                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer) WHERE id = ?",
+                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer) "
+                "WHERE id = ?",
                 (state, at, status, error, answer, attempt),
             )
         )
@@ -155,8 +156,13 @@ class Ledger(LedgerReader):
 
     def distrust(self, key: str, index: int) -> None:
         """Let the next run read this file again instead of trusting its size and time."""
-        entry = _Entry((("UPDATE images SET mtime_ns = NULL WHERE key = ? AND idx = ?", (key, index)),))
-        self._commit([entry])
+        self._write_now(("UPDATE images SET mtime_ns = NULL WHERE key = ? AND idx = ?", (key, index)))
+
+    def _write_now(self, *statements: Statement) -> None:
+        """Write in the caller's thread: for what happens when nothing else does."""
+        entry = _Entry(statements)
+        batch, self._queue = [*self._queue, entry], []
+        self._commit(batch)
         if entry.error:
             raise entry.error
 
@@ -171,6 +177,8 @@ class Ledger(LedgerReader):
                     await anyio.to_thread.run_sync(self._commit, batch)
         if entry.error:
             raise entry.error
+        if not entry.done:
+            raise StorageFailed(f"the ledger {self.path} can't be used: a commit was not even begun")
 
     def _commit(self, batch: Sequence[_Entry]) -> None:
         """One transaction for all; when it fails it fails for all, and nothing of it is kept."""
@@ -181,7 +189,8 @@ class Ledger(LedgerReader):
                 for sql, parameters in entry.statements:
                     self._writer.execute(sql, parameters)
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            # The last two: a text or a number that SQLite can't hold.
             failure = storage_failed(self.path, error)
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
