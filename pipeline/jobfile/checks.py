@@ -1,6 +1,6 @@
 """What an entry says, against its model: the model itself, the parameters, the ratios, the seeds and the count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -76,8 +76,10 @@ def _parameters(level: Level, mistakes: Mistakes) -> None:
         path = [int(part) if part.isdigit() else part for part in key.split(".")]
         own = path[0] in level.own.parameters or level.own.model or path[0] not in parameters
         source = level.source if own else level.below
+        inherited = path[0] in parameters and path[0] not in level.own.parameters and level.own.model
+        alone = f"; for this entry alone: parameters: {{{path[0]}: null}}" if inherited else ""
         where = f"{source.name('parameters')}: {message}"
-        mistakes.add(source.place("parameters", *path), where, cure)
+        mistakes.add(source.place("parameters", *path), where, cure + alone)
 
 
 def _ratios(level: Level, mistakes: Mistakes) -> None:
@@ -89,6 +91,7 @@ def _ratios(level: Level, mistakes: Mistakes) -> None:
         mistakes.add(source.place("aspect_ratios"), message, f"keep one: {sized}: null, or aspect_ratios: []")
         return
     for index, ratio in enumerate(asked):
+        _once(index, asked, "aspect_ratios", source, mistakes)
         if items.offered(model, ratio) is None:
             if model.ratios is None:
                 cure = "it takes no ratio: write aspect_ratios: [] for this entry"
@@ -107,6 +110,7 @@ def _seeds(level: Level, mistakes: Mistakes) -> None:
         return
     least, most = model.seed_range or (0, 0)
     for index, seed in enumerate(seeds):
+        _once(index, seeds, "seeds", source, mistakes)
         if not least <= seed <= most:
             message = f"{source.name('seeds', index)} is {seed}, out of the range of {model.id}"
             mistakes.add(source.place("seeds", index), message, f"write {least} to {most}")
@@ -114,6 +118,12 @@ def _seeds(level: Level, mistakes: Mistakes) -> None:
         where = level.where("count")
         message = f"{where.name('count')} is {count}, and there are {len(seeds)} seeds, each an image"
         mistakes.add(where.place("count"), message, f"write count: {len(seeds)} or more, or name fewer seeds")
+
+
+def _once(index: int, values: Sequence[object], key: str, source: Source, mistakes: Mistakes) -> None:
+    if values[index] in values[:index]:
+        message = f"{source.name(key, index)} is {values[index]} a second time"
+        mistakes.add(source.place(key, index), message, "keep one of the two")
 
 
 def include(file: str, folder: Path, source: Source, mistakes: Mistakes) -> Path | None:

@@ -41,13 +41,13 @@ class Said:
         """This level over a lower one.
 
         Parameters and variables are merged, and a parameter set to null is taken out. A level that says the size
-        itself takes no ratios from below, and one that names seeds of its own takes no count.
+        itself takes no ratios from below, one that names seeds of its own takes no count, and nobody inherits an id.
         """
         merged = {name: value for name, value in {**below.parameters, **self.parameters}.items() if value is not None}
         sized = any(self.parameters.get(name) is not None for name in SIZES)
         ratios = () if sized else below.aspect_ratios
         return Said(
-            id=self.id or below.id,
+            id=self.id,
             prompt=self.prompt or below.prompt,
             model=self.model or below.model,
             parameters=merged,
@@ -64,6 +64,7 @@ class Entry:
 
     Attributes:
         place: Where it was written.
+        name: Its path as errors show it.
         said: What holds for it.
         file: The included file whose rows it stands for, or None.
         shown: That file's name as errors show it.
@@ -71,6 +72,7 @@ class Entry:
     """
 
     place: Place
+    name: str
     said: Said
     file: Path | None = None
     shown: str = ""
@@ -123,13 +125,13 @@ def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row
     assert entry.file is not None
     for row in rows.read(entry.file, entry.shown):
         if not isinstance(row, Row):
-            # A file that can't be read at all is a mistake where it is named.
-            place = row.place if row.place.line else entry.place
-            mistakes.add(place, f"{entry.shown}: {row.message}", row.cure)
+            if row.place.line:
+                mistakes.add(row.place, row.message, row.cure)
+            else:  # A file that can't be read at all is a mistake where it is named.
+                mistakes.add(entry.place, f"{entry.name}.file is {entry.shown}: {row.message}", row.cure)
         elif (own := _said_by_row(entry, row, mistakes)) is not None:
             prefix = entry.said.id if own.id is None else None
-            said = replace(own.over(entry.said), id=own.id)
-            yield Entry(row.place(), said, prefix=prefix), own, row
+            yield Entry(row.place(), entry.name, own.over(entry.said), prefix=prefix), own, row
 
 
 def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
@@ -156,7 +158,9 @@ def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
         mistakes.add(row.place(), "the row has no prompt", "fill in a column prompt, or give the entry a prompt")
         return None
     values = _cells(prompt, row, mistakes)
-    return None if values is None else replace(own, variables=values)
+    if values is None:
+        return None
+    return replace(own, variables=values) if given else Said(variables=values)
 
 
 def _cells(prompt: Template, row: Row, mistakes: Mistakes) -> dict[str, tuple[str, ...]] | None:

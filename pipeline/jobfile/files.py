@@ -35,23 +35,28 @@ def opened(path: Path, shown: str, most: int) -> Iterator[BinaryIO]:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise Unreadable(place, "there is no such file", "check the path") from None
-    except IsADirectoryError:
-        raise Unreadable(place, "it is a folder", "name a file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name can't be one of a file"
         raise Unreadable(place, f"it can't be opened: {reason}", "check its permissions") from None
+    try:
+        _refuse(os.fstat(descriptor), place, most)
+    except Unreadable:
+        os.close(descriptor)
+        raise
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            raise Unreadable(place, f"it is {kind}", "name a file")
-        if status.st_size > most:
-            size = status.st_size / _MEGABYTE
-            raise Unreadable(place, f"it has {size:.0f} MB", f"a file here may have {most // _MEGABYTE} MB; split it")
         try:
             yield file
         except OSError as error:
             raise Unreadable(place, f"it can't be read: {error.strerror}", "check the disk") from None
+
+
+def _refuse(status: os.stat_result, place: Place, most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise Unreadable(place, f"it is {kind}", "name a file")
+    if status.st_size > most:
+        size = status.st_size / _MEGABYTE
+        raise Unreadable(place, f"it has {size:.0f} MB", f"a file here may have {most // _MEGABYTE} MB; split it")
 
 
 def text_of(path: Path, shown: str, most: int) -> str:

@@ -12,7 +12,7 @@ from pipeline.models import Model
 def number_of(entry: Entry) -> int:
     """How many items an entry makes."""
     said = entry.said
-    total = len(_ratios(entry)) * len(_seeds(entry))
+    total = len(said.aspect_ratios or (None,)) * len(_seeds(entry))
     for name in said.prompt.names if said.prompt else ():
         total *= len(said.variables[name])
     return total
@@ -53,10 +53,10 @@ def of_entry(entry: Entry, *, sandbox: bool) -> Iterator[Item]:
 
 def offered(model: Model, ratio: str) -> str | None:
     """The model's own spelling of a ratio (`1920:1080` is its `16:9`), or None where it has none."""
-    if not model.known or (model.ratios and ratio in model.ratios):
+    if not model.known or ratio in model.options:
         return ratio
     wanted = _quotient(ratio)
-    return next((own for own in model.ratios or () if wanted is not None and _quotient(own) == wanted), None)
+    return next((own for own in model.options if wanted is not None and _quotient(own) == wanted), None)
 
 
 def _ratios(entry: Entry) -> tuple[str | None, ...]:

@@ -21,6 +21,7 @@ from typing import Any
 from pipeline.models import Model
 
 VERSION = 1
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def key_of(
@@ -38,4 +39,4 @@ def key_of(
         "parameters": shaping,
         "sandbox": sandbox,
     }
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(recipe).encode()).hexdigest()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.jobfile import checks, complaints, entries, files, items, naming, yaml12
+from pipeline.jobfile import checks, complaints, entries, files, items, naming, template, yaml12
 from pipeline.jobfile.checks import Level
 from pipeline.jobfile.entries import Entry, Said
 from pipeline.jobfile.mistakes import Enough, Mistakes, Source
@@ -104,9 +104,9 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
     if "limits" in instead and isinstance(own_limits, dict | None):
         plain["limits"] = (own_limits or {}) | instead["limits"]
     plain |= {key: value for key, value in instead.items() if key != "limits"}
-    spec, positions = _spec(plain, source, mistakes)
+    spec, positions, mentioned = _spec(plain, source, mistakes)
     output = _output(spec, path, source, mistakes)
-    found = _entries(spec, positions, path, source, mistakes)
+    found = _entries(spec, positions, mentioned, path, document, mistakes)
     return Job(
         name=_name(spec, path),
         path=path,
@@ -133,45 +133,63 @@ def _read(path: Path, mistakes: Mistakes) -> Document:
     return document
 
 
-def _spec(plain: dict[str, Any], source: Source, mistakes: Mistakes) -> tuple[JobSpec, list[int]]:
-    """The job as its schema has it, and the positions of its prompts in the file.
+def _spec(plain: dict[str, Any], source: Source, mistakes: Mistakes) -> tuple[JobSpec, list[int], set[str]]:
+    """The job as its schema has it, the positions of its prompts in the file, and what the left out ones mention.
 
     What the schema refuses is noted and left out, so that the rest can still be checked.
     """
     prompts = plain.get("prompts")
-    positions = list(range(len(prompts))) if isinstance(prompts, list) else []
+    count = len(prompts) if isinstance(prompts, list) else 0
     try:
-        return JobSpec.model_validate(plain), positions
+        return JobSpec.model_validate(plain), list(range(count)), set()
     except ValidationError as error:
         complaints.report(error, source, mistakes, JobSpec)
-        bad = {found["loc"][:2] for found in error.errors(include_url=False, include_input=False)}
-    broken = {path[1] for path in bad if path[0] == "prompts" and len(path) > 1}
-    if not positions or len(broken) == len(positions) or ("variables",) in bad:
+        bad = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+    if not prompts or not all(_mended(plain, path) for path in bad if path[0] != "prompts"):
         raise Enough
-    positions = [position for position in positions if position not in broken]
-    left = {key: value for key, value in plain.items() if not any(path[0] == key for path in bad)}
-    left["prompts"] = [plain["prompts"][position] for position in positions]
-    if "variables" in plain:
-        left["variables"] = {name: plain["variables"][name] for name in plain["variables"]} | {
-            path[1]: "?" for path in bad if path[0] == "variables"
-        }
-    return JobSpec.model_validate(left), positions
+    broken = {path[1] for path in bad if len(path) > 1 and path[0] == "prompts" and not _mended(prompts, path[1:])}
+    mentioned = {name for position in broken for name in template.mentioned(str(prompts[int(position)]))}
+    positions = [position for position in range(count) if position not in broken]
+    if not positions:
+        raise Enough
+    return JobSpec.model_validate(plain | {"prompts": [prompts[n] for n in positions]}), positions, mentioned
 
 
-def _entries(spec: JobSpec, positions: list[int], path: Path, source: "_Overridden", mistakes: Mistakes) -> list[Entry]:
+def _mended(holder: Any, path: tuple[str | int, ...]) -> bool:
+    """Whether the refused value at a path could be taken out without changing what the rest means."""
+    depth = 2 if isinstance(path[0], int) else 1
+    if len(path) > depth and path[depth - 1] in ("limits", "variables"):
+        depth += 1
+    *around, key = path[:depth]
+    for part in around:
+        holder = holder[part]
+    if not isinstance(holder, dict) or key in ("prompt", "file", "variables"):
+        return False
+    if around[-1:] == ["variables"]:
+        holder[key] = "?"
+    elif key == "aspect_ratios":
+        holder[key] = []
+    else:
+        holder.pop(key, None)
+    return True
+
+
+def _entries(
+    spec: JobSpec, positions: list[int], mentioned: set[str], path: Path, document: Document, mistakes: Mistakes
+) -> list[Entry]:
     """The prompt entries, each checked, and everything they make."""
-    any_model = spec.endpoint not in ("aimlapi", "sandbox")
-    sandbox, document = spec.endpoint == "sandbox", source.document
-    job = entries.said_by_job(spec)
-    walk = Walk(sandbox, any_model, mistakes, whole=not mistakes.problems)
-    found = []
+    any_model, sandbox = spec.endpoint not in ("aimlapi", "sandbox"), spec.endpoint == "sandbox"
+    job, found = entries.said_by_job(spec), []
+    walk = Walk(sandbox, any_model, mistakes, used=mentioned)
     for position, prompt in zip(positions, spec.prompts, strict=True):
-        at = document.at("prompts", position)
-        own = entries.said_by_entry(prompt, at, mistakes)
-        entry = _entry(prompt, own.over(job), at, path, mistakes)
-        checks.check(Level(entry, own, at, document, any_model), mistakes)
-        if prompt.file is None or entry.file is not None:
-            walk.entry(entry, own, at)
+        source = document.at("prompts", position)
+        own = entries.said_by_entry(prompt, source, mistakes)
+        entry = _entry(prompt, own.over(job), source, path, mistakes)
+        checks.check(Level(entry, own, source, document, any_model), mistakes)
+        if prompt.prompt is not None and own.prompt is None:
+            walk.used |= template.mentioned(prompt.prompt)
+        elif prompt.file is None or entry.file is not None:
+            walk.entry(entry, own, source)
             found.append(entry)
         else:
             walk.whole = False
@@ -187,9 +205,9 @@ def _entry(spec: PromptSpec, said: Said, source: Document, path: Path, mistakes:
             mistakes.add(
                 source.place(), f"{source.name()} has no prompt", "add prompt:, or file: with a list of prompts"
             )
-        return Entry(source.place(), said)
+        return Entry(source.place(), source.name(), said)
     file = checks.include(spec.file, path.parent, source, mistakes)
-    return Entry(source.place("file"), said, file, str(path.parent / spec.file))
+    return Entry(source.place("file"), source.name(), said, file, str(path.parent / spec.file))
 
 
 def _name(spec: JobSpec, path: Path) -> str:

@@ -9,7 +9,7 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline import settings
@@ -96,19 +96,16 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, Scalar) else value
 
 
-def _once(values: list[Any]) -> list[Any]:
-    for index, value in enumerate(values):
-        if value in values[:index]:
-            raise wrong(f"has {value} twice", "keep one of the two")
-    return values
-
-
 def _values(value: Any) -> list[str]:
     if isinstance(value, str | Scalar):
         return [_literal(value)]
     if not isinstance(value, list) or not value:
         raise _is(value, "write text, a number, or a list of them")
-    return _once([_literal(item) for item in value])
+    values = [_literal(item) for item in value]
+    for index, text in enumerate(values):
+        if text in values[:index]:
+            raise wrong(f"has {shown(text)} twice", "keep one of the two")
+    return values
 
 
 def _variables(value: Any) -> Any:
@@ -164,13 +161,11 @@ Ratio = Annotated[str, BeforeValidator(_ratio)]
 Ratios = Annotated[
     list[Ratio],
     BeforeValidator(_listed),
-    AfterValidator(_once),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 Seeds = Annotated[
     list[Whole],
     BeforeValidator(_listed),
-    AfterValidator(_once),
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]}),
 ]
 Values = Annotated[

@@ -25,15 +25,12 @@ class Template:
     Attributes:
         texts: The text before, between and after the variables; one more than there are variables.
         fields: The variable at each place; one may be used several times.
+        names: The variables, each once, in the order of their first use.
     """
 
     texts: tuple[str, ...]
     fields: tuple[str, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variables, each once, in the order of their first use."""
-        return tuple(dict.fromkeys(self.fields))
+    names: tuple[str, ...]
 
     def render(self, values: Mapping[str, str]) -> str:
         """The text with these values; what looks like a variable in a value stays as it is."""
@@ -64,4 +61,9 @@ def parse(text: str) -> Template:
         fields.append(name)
         texts.append("")
     texts[-1] += text[end:]
-    return Template(tuple(texts), tuple(fields))
+    return Template(tuple(texts), tuple(fields), tuple(dict.fromkeys(fields)))
+
+
+def mentioned(text: str) -> set[str]:
+    """What may be variables of a text that is no sound template."""
+    return {token[1].strip() for token in _TOKEN.finditer(text) if token[1]}

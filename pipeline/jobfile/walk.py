@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pipeline.jobfile import checks, entries, items
 from pipeline.jobfile.checks import Level
 from pipeline.jobfile.entries import Entry, Said
-from pipeline.jobfile.mistakes import MOST, Mistakes, Source
+from pipeline.jobfile.mistakes import MOST, Enough, Mistakes, Source
 from pipeline.jobfile.scalars import shown
 from pipeline.model import Item
 
@@ -31,7 +31,7 @@ class Walk:
         any_model: Whether a model that is not in the catalogue is accepted.
         mistakes: Where to note what is wrong.
         used: The variables that some prompt uses.
-        whole: Whether everything could be walked; only then a variable can be said to be unused.
+        whole: Whether every row could be read; only then a variable can be said to be unused.
     """
 
     sandbox: bool
@@ -47,37 +47,45 @@ class Walk:
     def entry(self, entry: Entry, own: Said, source: Source) -> None:
         """Walk through what one entry makes."""
         used: set[str] = set()
+        sound = True
         if entry.file is None:
             self._concrete(Level(entry, own, source, source, self.any_model), used)
         else:
-            before, number = len(self.mistakes.problems), 0
-            for row_entry, row_own, row in entries.of_rows(entry, self.mistakes):
-                number += 1
-                level = Level(row_entry, row_own, row, source, self.any_model)
-                if row_own.model or row_own.parameters or row_own.aspect_ratios or row_own.seeds or row_own.count:
-                    checks.check(level, self.mistakes)
-                self._concrete(level, used)
-            broken = len(self.mistakes.problems) > before
-            self.whole = self.whole and not broken
-            if not number and not broken:
-                self.mistakes.add(entry.place, f"{entry.shown} has no rows", "write a row for each prompt")
+            sound = self._rows(entry, source, used)
         self.used |= used
-        if self.whole:
+        self.whole = self.whole and sound
+        if sound:
             checks.unused((name for name in own.variables if name not in used), source, self.mistakes)
+
+    def _rows(self, entry: Entry, source: Source, used: set[str]) -> bool:
+        """Walk through an included file, and tell whether all of it could be read."""
+        before, number = len(self.mistakes.problems), 0
+        if entry.said.prompt is not None:
+            used.update(entry.said.prompt.names)
+        for row_entry, own, row in entries.of_rows(entry, self.mistakes):
+            number += 1
+            level = Level(row_entry, own, row, source, self.any_model)
+            if own.model or own.parameters or own.aspect_ratios or own.seeds or own.count:
+                checks.check(level, self.mistakes)
+            self._concrete(level, used)
+        sound = len(self.mistakes.problems) == before
+        if sound and not number:
+            self.mistakes.add(entry.place, f"{entry.name}.file has no rows", "write a row for each prompt")
+        return sound
 
     def _concrete(self, level: Level, used: set[str]) -> None:
         prompt = level.entry.said.prompt
-        if prompt is None or not checks.variables(level, self.mistakes):
-            self.whole = False
+        if prompt is None:
             return
         used.update(prompt.names)
+        if not checks.variables(level, self.mistakes):
+            return
         self._items += items.number_of(level.entry)
         if self._items > MOST_ITEMS:
             place = level.source.place()
             message = f"from here on the job makes more than {MOST_ITEMS:,} items"
             self.mistakes.add(place, message, "give its variables fewer values, or split the job")
-            self.whole = False
-            return
+            raise Enough
         for item in items.of_entry(level.entry, sandbox=self.sandbox):
             self._prompt(item, level)
             self._first(item)

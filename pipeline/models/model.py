@@ -46,10 +46,10 @@ class Model:
     @property
     def default_ratio(self) -> str | None:
         """The ratio of a picture nobody asked a ratio for, where the model documents one."""
-        for ratio, (name, value) in self.options.items():
-            if value == self.parameters[name].get("default"):
-                return ratio
-        return None
+        asked_by_default = (
+            ratio for ratio, (name, value) in self.options.items() if value == self.parameters[name].get("default")
+        )
+        return next(asked_by_default, None)
 
     @property
     def max_prompt(self) -> int | None:
@@ -97,7 +97,7 @@ class Model:
             if name in self.parameters:
                 found.extend(rules.violations(name, value, self.parameters[name]))
             else:
-                found.append((name, f"{self.id} has no parameter {name!r}", self._known_names(name)))
+                found.append((name, f"{self.id} has no parameter {rules.shown(name)}", self._known_names(name)))
         missing = [name for name in self.required if parameters.get(name) is None]
         return found + [(name, f"{self.id} needs {name}", f"add {name} to the parameters") for name in missing]
 
