@@ -162,7 +162,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) is not None
     }
     job = _load(arguments, limits)
-    mode = mode_for(sys.stderr, arguments.quiet)
+    mode = mode_for(sys.stderr, quiet=arguments.quiet)
     summary = run(job, selection=_selection(arguments), progress=lambda total: Progress(total, mode=mode))
     if arguments.json:
         print(json.dumps(summary.as_dict()))

@@ -138,7 +138,13 @@ class TryAgain(PipelineError):
 
 
 class NotSent(TryAgain):
-    """The request never left this machine: trying again costs nothing."""
+    """The request never left this machine: trying again costs nothing.
+
+    Attributes:
+        counted: Whether it uses up one of the item's attempts; not while the provider is out for everybody.
+    """
+
+    counted = True
 
 
 class RateLimited(TryAgain):
@@ -158,7 +164,10 @@ class Unavailable(TryAgain):
 
     Attributes:
         retry_after: Seconds the server asked for, or None.
+        counted: Whether it uses up one of the item's attempts; not while the provider is out for everybody.
     """
+
+    counted = True
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

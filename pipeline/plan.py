@@ -37,6 +37,9 @@ class Reason(StrEnum):
 SETTLED = frozenset({Reason.UNCHANGED, Reason.GIVEN_UP, Reason.LEFT_OUT})
 """Reasons for which nothing is done."""
 
+_FETCHED_AGAIN = frozenset({Reason.MISSING, Reason.DAMAGED})
+"""Reasons for which a picture that was fetched before is fetched once more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -124,17 +127,15 @@ class Planner:
         for index in range(item.count):
             row = rows.get(index)
             reason = self._reason(item, row, attempts)
-            claim = None
-            if reason is Reason.UNCHANGED and row and row.path and _misnamed(row, item.stem(index)):
-                rename.append(row)
+            claim = self._claim(item, index, row, attempts, reason)
+            if claim:
+                fetch.append(claim)
+                reason = reason if reason in _FETCHED_AGAIN else Reason.PAID
             elif reason not in SETTLED:
-                claim = self._claim(item, index, row, attempts, reason)
-                if claim:
-                    fetch.append(claim)
-                else:
-                    ask.append(index)
-            fresh = claim and reason in (Reason.NEW, Reason.PROMPT, Reason.PARAMETERS, Reason.FAILED)
-            reasons[index] = Reason.PAID if fresh else reason
+                ask.append(index)
+            elif reason is Reason.UNCHANGED and row and row.path and _misnamed(row.path, item.stem(index)):
+                rename.append(row)
+            reasons[index] = reason
         return Decision(item, reasons, tuple(ask), tuple(fetch), tuple(rename))
 
     def _reason(self, item: Item, row: ImageRow | None, attempts: Sequence[Attempt]) -> Reason:
@@ -160,15 +161,17 @@ class Planner:
     def _claim(
         self, item: Item, index: int, row: ImageRow | None, attempts: Sequence[Attempt], reason: Reason
     ) -> Claim | None:
-        """The picture in the newest paid answer that covers this image, where there is one to be had."""
-        if reason in (Reason.FORCED, Reason.PLACEHOLDER):
-            return None
-        if row is not None and row.state == "failed" and row.cause not in GiveUp.AGAIN:
-            return None
-        for attempt in reversed(attempts):
-            if attempt.state != "paid" or attempt.answer is None or index not in attempt.indexes:
-                continue
-            if attempt.made_by not in (None, self.base):
+        """The picture in the newest paid answer that covers this image, where there is one to be had.
+
+        Where the file is gone, or its download may still succeed, every answer counts; otherwise only one that came
+        after the row was written: its run was killed before it could fetch what it had paid for.
+        """
+        covering = [attempt for attempt in attempts if index in attempt.indexes]
+        again = reason in _FETCHED_AGAIN or (reason is Reason.FAILED and row and row.cause in GiveUp.AGAIN)
+        if row and not again:
+            covering = covering[row.attempts :]
+        for attempt in reversed(covering):
+            if attempt.state != "paid" or attempt.answer is None or attempt.made_by not in (None, self.base):
                 continue
             position = attempt.indexes.index(index)
             pictures = self.pictures(attempt)
@@ -184,8 +187,8 @@ def requests(decision: Decision, most: int) -> Iterator[Request]:
         yield Request(decision.item, decision.ask[start : start + most])
 
 
-def _misnamed(row: ImageRow, stem: str) -> bool:
-    return row.path is not None and row.path.rpartition(".")[0] != stem
+def _misnamed(path: str, stem: str) -> bool:
+    return path.rpartition(".")[0] != stem
 
 
 def _limited(decision: Decision, left: int) -> Decision:

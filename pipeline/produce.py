@@ -35,7 +35,7 @@ from pipeline.model import Claim, Generation, Item, Limits, Record, Request, Sav
 from pipeline.names import NameKeeper
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
-from pipeline.text import printable
+from pipeline.text import duration, printable
 from pipeline.view import record_of
 
 _CAUSE: dict[type[TryAgain], str] = {
@@ -74,6 +74,7 @@ class Producer:
     Attributes:
         run: The run's id.
         on_record: Told of each image that is done, saved or failed.
+        note: Says something to whoever watches the run.
         base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
         locate: The URL to fetch for a URL as the answer gave it.
         fetch_slots: Downloads in flight at once.
@@ -92,6 +93,7 @@ class Producer:
     downloads: Downloads
     base: str
     on_record: Callable[[Record], None]
+    note: Callable[[str], None]
     locate: Callable[[str], str]
     fetch_slots: anyio.CapacityLimiter
     tally: Tally = field(default_factory=Tally)
@@ -148,7 +150,7 @@ class Producer:
         """One POST: from its turn to its receipt."""
         model = models.find(item.model) or models.unknown(item.model)
         price = None if model.price is None else model.price * len(indexes)
-        async with self._turn(item, price or 0) as bill:
+        async with self._turn(price or 0) as bill:
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
             body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
             await self.ledger.intend(attempt, self.run, item, indexes, price, utc_now())
@@ -159,15 +161,15 @@ class Producer:
         return [Claim(item, index, image, attempt) for index, image in pairs]
 
     @asynccontextmanager
-    async def _turn(self, item: Item, price: int) -> AsyncIterator["Bill"]:
+    async def _turn(self, price: int) -> AsyncIterator["Bill"]:
         """The right to send one request now, paid for whatever becomes of it."""
         with self.gate.waiting():
-            await self.outage.turn(item.id)
-            await self.throttle.acquire()
+            await self.outage.turn()
+            epoch = await self.throttle.acquire()
         try:
             with self.gate.waiting():
                 await self.budget.reserve(price)
-            bill = Bill(price)
+            bill = Bill(price, epoch)
             try:
                 with self.gate.waiting():
                     await self.pace.turn()
@@ -184,7 +186,7 @@ class Producer:
         try:
             answer = await self.client.post(attempt, body)
         except NotSent as error:
-            self.outage.failed(item.id, error)
+            self._provider_failed(item, error)
             await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {error}")
             raise
         except MaybeBilled as error:
@@ -202,20 +204,29 @@ class Producer:
         if error is None:
             self.outage.succeeded()
             self.throttle.accepted()
+            self.pace.accepted()
             return await self._receipt(attempt, item, answer, bill)
         if isinstance(error, MaybeBilled):
             await self._maybe(attempt, bill, str(error), answer)
             raise error
         if isinstance(error, RateLimited):
-            self.throttle.refused()
-            self.pace.pause(self.pace.DEFAULT_PAUSE if error.retry_after is None else error.retry_after)
+            self.throttle.refused(bill.epoch)
+            self._paused(error, self.pace.pause(error.retry_after))
         elif isinstance(error, Unavailable):
-            self.outage.failed(item.id, error)
+            self._provider_failed(item, error)
         elif isinstance(error, StopRun):
             # Before anything is awaited: nobody else may send with a key that was refused.
             self.gate.close(error)
         await self.ledger.outcome(attempt, "rejected", utc_now(), status=answer.status, error=str(error))
         raise error
+
+    def _paused(self, error: RateLimited, seconds: float) -> None:
+        if seconds >= 1:
+            self.note(f"the API asks for a pause of {duration(seconds)} ({error})")
+
+    def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
+        if self.outage.failed(item.id, error):
+            self.note(f"the provider is unavailable ({error}); probing it now and then")
 
     async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: "Bill") -> Generation:
         """Write the paid answer down, as it came, before anything reads it."""
@@ -287,6 +298,7 @@ class Producer:
             for index in indexes:
                 row = self._row(item, index, claim, cause=failure.cause, error=printable(str(failure)))
                 await self.ledger.failed(row)
+                self.note(f"failed ({failure.cause}): {item.stem(index)}: {failure}")
                 self._tell(item, row)
         except StopRun as reason:
             self.gate.close(reason)
@@ -318,4 +330,5 @@ class Bill:
     """What one request has cost, as far as is known: its list price is reserved, its outcome corrects it."""
 
     price: int
+    epoch: int
     cost: int = 0

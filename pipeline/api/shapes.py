@@ -68,7 +68,7 @@ def _pictures(found: Mapping[str, Any]) -> Iterator[GeneratedImage]:
 def _picture(entry: Mapping[str, Any]) -> GeneratedImage | None:
     url, encoded = _text(entry, _URL), _text(entry, _BASE64)
     if url and url.startswith("data:"):
-        url, encoded = None, url.partition(",")[2]
+        encoded, url = url.partition(",")[2], None
     if not url and not encoded:
         return None
     rewrite = _text(entry, _REWRITE)

@@ -18,7 +18,7 @@ from pipeline.commands.opening import LEDGER, planner
 from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.errors import Interrupted, StopRun
 from pipeline.gate import Gate
-from pipeline.ledger import Attempt, ImageRow, Ledger
+from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Claim, Item, Job, Record, Request
 from pipeline.plan import Planner, Selection, requests
 from pipeline.progress import Progress
@@ -70,15 +70,15 @@ class Run:
         with Store(self.job.output) as store, Ledger(store.state / LEDGER) as ledger:
             plan = planner(self.job, ledger, self.endpoint.base, self.selection)
             total, renames = self._count(plan)
-            left = ledger.open_intents()
+            work = bool(total or renames or ledger.killed_runs())
             reason: StopRun | None = None
             summary = self._summary()
-            if total or renames or left:
+            if work:
                 ledger.start_run(self.id, _now(), self.job.endpoint)
                 reason, summary = await self._make(store, ledger, plan, total, summary)
-            summary = self._close(ledger, summary, reason, left)
-            if total or renames or left:
-                await ledger.end_run(self.id, _now(), summary.exit_code)
+            summary = self._close(ledger, summary, reason)
+            if work:
+                ledger.end_run(self.id, _now(), summary.exit_code)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
     def _count(self, plan: Planner) -> tuple[int, int]:
@@ -104,7 +104,9 @@ class Run:
                 self._tick(done, progress)
 
             async with AsyncExitStack() as stack:
-                producer = await wire(self.id, self.job.limits, self.endpoint, store, ledger, gate, record, stack)
+                producer = await wire(
+                    self.id, self.job.limits, self.endpoint, store, ledger, gate, record, progress.note, stack
+                )
                 plan = replace(plan, base=producer.base)
                 workers = self.job.limits.concurrency + self.job.limits.downloads
                 async with anyio.create_task_group() as group:
@@ -140,7 +142,7 @@ class Run:
         if self.on_record:
             self.on_record(done)
 
-    def _close(self, ledger: Ledger, summary: Summary, reason: StopRun | None, left: list[Attempt]) -> Summary:
+    def _close(self, ledger: Ledger, summary: Summary, reason: StopRun | None) -> Summary:
         """Write the manifest as it is to stay, and count what it says."""
         counted: Counter[str] = Counter()
 
@@ -154,7 +156,6 @@ class Run:
         except StopRun as error:
             reason = reason or error
         failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
-        maybe = [*left, *(attempt for attempt in ledger.maybe_billed(self.id))]
         return replace(
             summary,
             images=counted.total(),
@@ -162,7 +163,7 @@ class Run:
             made=self.made,
             failed=failed,
             pending=counted["pending"],
-            maybe_billed=tuple(MaybePaid(a.id, a.item, a.price, a.error) for a in maybe),
+            maybe_billed=tuple(MaybePaid(a.id, a.item, a.price, a.error) for a in ledger.maybe_billed()),
             reason=str(reason) if reason else None,
             exit_code=reason.exit_code if reason else 1 if failed else 0,
         )

@@ -31,6 +31,7 @@ async def wire(
     ledger: Ledger,
     gate: Gate,
     on_record: Callable[[Record], None],
+    note: Callable[[str], None],
     stack: AsyncExitStack,
 ) -> Producer:
     """A producer for one run; what it needs is closed by `stack`.
@@ -58,6 +59,7 @@ async def wire(
         downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
         base=endpoint.base,
         on_record=on_record,
+        note=note,
         locate=locate,
         fetch_slots=anyio.CapacityLimiter(limits.downloads),
     )

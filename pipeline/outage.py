@@ -1,0 +1,92 @@
+"""The breaker: while the provider is out for everybody, one probe now and then instead of every item's attempts."""
+
+import random
+import time
+from collections.abc import Callable
+
+import anyio
+
+from pipeline.errors import NotSent, ProviderUnavailable, Unavailable
+from pipeline.text import duration
+
+THRESHOLD = 5
+"""Failures in a row, of at least two items, after which it is no longer an item's own bad luck."""
+
+PROBE_EVERY = (30.0, 60.0)
+"""Seconds from one probe to the next: anything between, so that many clients do not come at once."""
+
+
+class Outage:
+    """Knows whether the provider is out."""
+
+    def __init__(
+        self,
+        patience: float,
+        *,
+        probe_every: tuple[float, float] = PROBE_EVERY,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`patience`: seconds of an outage after which the run gives up."""
+        self._patience = patience
+        self._probe_every = probe_every
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._failures = 0
+        self._items: set[str] = set()
+        self._since: float | None = None
+        self._next_probe = 0.0
+        self._last = ""
+        self._closed = anyio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the provider is out: only probes are let through."""
+        return self._since is not None
+
+    async def turn(self) -> None:
+        """Return at once while all is well; during an outage wait until it is over, or go as its next probe.
+
+        Raises:
+            ProviderUnavailable: The outage has lasted longer than the patience.
+        """
+        while self._since is not None:
+            now = self._clock()
+            give_up = self._since + self._patience
+            if now >= give_up:
+                raise ProviderUnavailable(
+                    f"the provider has been unavailable for {duration(now - self._since)}: {self._last}; "
+                    "everything so far is recorded, the next run goes on from here"
+                )
+            if now >= self._next_probe:
+                self._next_probe = now + self._rng.uniform(*self._probe_every)
+                return
+            with anyio.move_on_after(min(self._next_probe, give_up) - now):
+                await self._closed.wait()
+
+    def succeeded(self) -> None:
+        """The provider has answered as it should: whoever waits goes on at once."""
+        self._failures = 0
+        self._items.clear()
+        if self._since is not None:
+            self._since = None
+            self._closed.set()
+            self._closed = anyio.Event()
+
+    def failed(self, item: str, error: NotSent | Unavailable) -> bool:
+        """The provider could not be reached, or failed.
+
+        Returns:
+            Whether this failure has just made it an outage.
+        """
+        self._last = str(error)
+        self._failures += 1
+        if len(self._items) < 2:
+            self._items.add(item)
+        opens = self._since is None and self._failures >= THRESHOLD and len(self._items) > 1
+        if opens:
+            now = self._clock()
+            self._since = now
+            self._next_probe = now + self._rng.uniform(*self._probe_every)
+        error.counted = self._since is None
+        return opens

@@ -1,0 +1,148 @@
+"""When the next request may go out (`Pace`) and how many may be out at once (`Throttle`).
+
+`Pace` is a generic cell rate algorithm (ITU-T I.371, appendix I): each request has a slot, a slot is one interval after
+the one before, and whoever comes late may catch up by a bounded part of what was missed. Slots are absolute times, so
+nothing drifts; nothing is sent in a burst, because a server's bucket need not be full when ours is.
+"""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+_MARGIN = 1.002
+"""Intervals are this much longer than the rate says: two clocks never agree to the last digit."""
+
+_JITTER = 0.010
+"""Seconds by which two requests may draw nearer to each other on their way."""
+
+_BURST = 1.0
+"""Seconds' worth of requests that a server is taken to let in at once; at least one request."""
+
+
+class Pace:
+    """The rate at which requests go out, for all workers together.
+
+    Every attempt takes a turn. Turns are given in the order in which they were asked for.
+    """
+
+    def __init__(self, per_minute: float | None, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
+        """At most `per_minute` turns a minute, evenly; None: as many as are asked for, but for pauses."""
+        interval = 60.0 / per_minute if per_minute else 0.0
+        alone = interval >= _BURST
+        self._interval = interval * _MARGIN + (_JITTER if alone else 0.0)
+        # A server that lets one request in at a time can't take a late one and a punctual one so close together:
+        # then the next slot counts from when the last request really left. Otherwise half its burst is made use of.
+        self._catch_up = 0.0 if alone or not interval else (_BURST - interval) / 2
+        self._clock = clock
+        self._sleep = sleep
+        self._next = 0.0
+        self._paused_until = 0.0
+        self._backoff = 0.0
+        self._head = anyio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for this request's turn."""
+        # Only the first in line sleeps; it looks again after each sleep, since a pause may have begun meanwhile.
+        async with self._head:
+            while (wait := self._next - self._clock()) > 0:
+                await self._sleep(wait)
+            self._next = max(self._next, self._clock() - self._catch_up) + self._interval
+
+    def pause(self, seconds: float | None) -> float:
+        """Give nobody a turn for so long; of several pauses the one that ends last holds.
+
+        Args:
+            seconds: What the server asked for; None where it said nothing: then a second, and twice as long each time
+                that it refuses again right after.
+
+        Returns:
+            Seconds from now until the next turn, at least.
+        """
+        now = self._clock()
+        if seconds is None:
+            if now < self._paused_until:
+                return self._paused_until - now
+            self._backoff = min(max(1.0, self._backoff * 2), 60.0)
+            seconds = self._backoff
+        self._paused_until = max(self._paused_until, now + seconds)
+        self._next = max(self._next, self._paused_until)
+        return self._paused_until - now
+
+    def accepted(self) -> None:
+        """The server has let a request in."""
+        self._backoff = 0.0
+
+
+class Throttle:
+    """How many requests are in flight at once: `most`, or where the server's limit is unknown what it bears.
+
+    Half as many after a refusal, one more after as many successes as are allowed at once (additive increase,
+    multiplicative decrease: Chiu and Jain, 1989).
+
+    Attributes:
+        limit: How many may be in flight now.
+        in_flight: How many are.
+    """
+
+    def __init__(self, most: int, *, adaptive: bool) -> None:
+        self.limit = most
+        self.in_flight = 0
+        self._most = most
+        self._adaptive = adaptive
+        self._epoch = 0
+        self._successes = 0
+        self._waiting: deque[anyio.Event] = deque()
+
+    async def acquire(self) -> int:
+        """Wait until one more may be in flight.
+
+        Returns:
+            The epoch it belongs to, for `refused`.
+        """
+        if self.in_flight < self.limit and not self._waiting:
+            self.in_flight += 1
+            return self._epoch
+        granted = anyio.Event()
+        self._waiting.append(granted)
+        try:
+            await granted.wait()
+        except BaseException:
+            if granted.is_set():
+                self.release()
+            else:
+                self._waiting.remove(granted)
+            raise
+        return self._epoch
+
+    def release(self) -> None:
+        """One less is in flight."""
+        self.in_flight -= 1
+        self._grant()
+
+    def accepted(self) -> None:
+        """The server has let a request in."""
+        if not self._adaptive or self.limit >= self._most:
+            return
+        self._successes += 1
+        if self._successes >= self.limit:
+            self._successes = 0
+            self.limit += 1
+            self._grant()
+
+    def refused(self, epoch: int) -> None:
+        """The server has refused a request (429). Those that left before the last cut say nothing new."""
+        if not self._adaptive or epoch != self._epoch:
+            return
+        self._epoch += 1
+        self._successes = 0
+        self.limit = max(1, self.limit // 2)
+
+    def _grant(self) -> None:
+        while self._waiting and self.in_flight < self.limit:
+            self.in_flight += 1
+            self._waiting.popleft().set()

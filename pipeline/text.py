@@ -1,0 +1,87 @@
+"""Text for people: foreign text made harmless, and numbers made readable."""
+
+import unicodedata
+from urllib.parse import urlsplit
+
+_KEPT = frozenset("\n\t")
+
+# What has no shape of its own, or changes the order or the lines of what stands around it: a terminal may obey it.
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+# Two format characters that only join letters into one sign; without them emoji and several scripts fall apart.
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""Text from elsewhere as a terminal or a log may show it.
+
+    Control characters but line feed and tab, the marks that reverse the direction of writing, lone surrogates and line
+    separators are written as escapes such as `\x1b` and `\u202e`.
+
+    Args:
+        text: Anything.
+        limit: Characters after which it is cut, with an ellipsis in the last place; None for no limit.
+    """
+    shown = "".join(character if _is_harmless(character) else _escaped(character) for character in text)
+    return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """The same in one line: line feeds and tabs are escaped too."""
+    return printable(printable(text).replace("\n", "\\n").replace("\t", "\\t"), limit)
+
+
+def _is_harmless(character: str) -> bool:
+    return (
+        character.isprintable()
+        or character in _KEPT
+        or character in _JOINERS
+        or unicodedata.category(character) not in _HARMFUL
+    )
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def without_query(url: str) -> str:
+    """A URL as it may be shown: what follows `?` may be a signature that lets its reader in."""
+    if url.startswith("data:"):
+        return f"{url.partition(',')[0][:60]},…"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url.partition("?")[0]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else parts.path
+
+
+def grouped(number: int) -> str:
+    """A whole number with its thousands set apart: 1,234,567."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number and what it counts: `1 image`, `1,200 images`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def usd(amount: float) -> str:
+    """Dollars: to the cent, or to a hundredth of one below a dollar."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}".rstrip("0")
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its two largest units: `0.8 s`, `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
