@@ -48,10 +48,12 @@ class Pace:
     async def turn(self) -> None:
         """Wait for this request's turn."""
         # Only the first in line sleeps; it looks again after each sleep, since a pause may have begun meanwhile.
+        arrived = self._clock()
         async with self._head:
             while (wait := self._next - self._clock()) > 0:
                 await self._sleep(wait)
-            self._next = max(self._next, self._clock() - self._catch_up) + self._interval
+            # Slots that passed while nobody asked for them are gone: only who waited and woke late catches up.
+            self._next = max(self._next, arrived, self._clock() - self._catch_up) + self._interval
 
     def pause(self, seconds: float | None) -> float:
         """Give nobody a turn for so long; of several pauses the one that ends last holds.
