@@ -7,6 +7,7 @@ bill. The vendor's form is a JSON object with a `message` and a `requestId` or `
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,12 +22,24 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.retry import parse_retry_after
-from pipeline.text import printable
+from pipeline.text import one_line, without_query
 
 MESSAGE_LIMIT = 300
 """Characters of a server's message that are shown."""
 
-_MODERATION = ("moderat", "safety", "content policy", "content_policy", "prohibited", "nsfw", "sensitive", "blocked by")
+_ITEM_FAULT = frozenset({400, 404, 405, 413, 414, 415, 422, 451})
+"""What no machine on the way says of a request that it has passed on."""
+
+# Words of a refusal for content; not those of a complaint about `safety_setting` or a case-sensitive value.
+_MODERATION = re.compile(
+    r"moderat|content.polic|usage.polic|responsible ai|prohibited (content|use)|nsfw"
+    r"|safety (system|filter|polic|guideline|check|reason|violation)|(?<!case[ -])\bsensitive\b",
+    re.IGNORECASE,
+)
+
+
+_ABSURD = 2**53
+"""A sum from which on it is nonsense, and no longer exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +77,15 @@ def verdict(answer: Answer) -> PipelineError | None:
     | 200, 201 | paid |
     | 3xx | the endpoint is elsewhere: the run stops, a POST is never redirected |
     | 401, 402, 403 | the key or the account: the run stops |
-    | 408, 52x, a 5xx that is not in the vendor's form | nobody can say whether it was billed |
+    | another 2xx, 408, 52x, a 5xx or a rare 4xx that is not in the vendor's form | nobody can say if it was billed |
     | 425, 429 | everybody waits |
     | 500, 502, 503, 504 in the vendor's form | not billed, may be tried again |
-    | other 4xx | the item's own fault |
+    | 400, 404, 405, 413, 414, 415, 422, 451, another 4xx in the vendor's form | the item's own fault |
     """
     status, said = answer.status, _message(answer)
     if status in (200, 201):
-        return (
-            None if answer.whole else MaybeBilled(f"the answer ({status}) was cut off after {len(answer.body)} bytes")
-        )
+        cut = f"the answer ({status}) was cut off after {len(answer.body)} bytes"
+        return None if answer.whole else MaybeBilled(cut)
     if 300 <= status < 400:
         return UsageError(_moved(answer))
     if status in (401, 402, 403):
@@ -82,25 +94,29 @@ def verdict(answer: Answer) -> PipelineError | None:
         return RateLimited(f"{status}: {said}", _retry_after(answer))
     if status in (500, 502, 503, 504) and _is_vendors(answer):
         return Unavailable(f"{status}: {said}", _retry_after(answer))
-    if status >= 500 or status == 408 or not answer.whole:
-        return MaybeBilled(f"{status} from a machine between us and the API: {said}")
-    cause = "moderated" if any(word in said.lower() for word in _MODERATION) else "rejected"
-    return GiveUp(f"{status}: {said}", cause=cause)
+    if answer.whole and (status in _ITEM_FAULT or (400 <= status < 500 and status != 408 and _is_vendors(answer))):
+        return GiveUp(f"{status}: {said}", cause="moderated" if _MODERATION.search(said) else "rejected")
+    return MaybeBilled(f"{status} from a machine between us and the API: {said}")
 
 
 def cost(answer: Answer) -> tuple[int | None, float | None]:
     """Tokens and USD by the headers of a paid answer; None for what they do not say."""
-    tokens = _header(answer, "x-aimlapi-credits-used")
-    return (int(tokens) if tokens and tokens.isdecimal() else None), amount(_header(answer, "x-aimlapi-usd-spent"))
+    return whole_number(answer.headers.get("x-aimlapi-credits-used")), amount(answer.headers.get("x-aimlapi-usd-spent"))
 
 
 def amount(value: Any) -> float | None:
-    """A sum of money as a finite number of at least zero, or None where it is none."""
+    """A sum as a number of at least zero and within reason, or None where it is none."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number < _ABSURD and not isinstance(value, bool) else None
+
+
+def whole_number(value: Any) -> int | None:
+    """The same as a whole number."""
+    number = amount(value)
+    return None if number is None else int(number)
 
 
 def parse_json(body: bytes) -> Any:
@@ -117,7 +133,7 @@ def parse_json(body: bytes) -> Any:
 
 def _header(answer: Answer, name: str) -> str | None:
     value = answer.headers.get(name)
-    return printable(value, 200) if value else None
+    return one_line(value, 200) if value else None
 
 
 def _retry_after(answer: Answer) -> float | None:
@@ -144,14 +160,14 @@ def _message(answer: Answer) -> str:
         found = parse_json(answer.body)
     except ValueError:
         kind = answer.headers.get("content-type", "").split(";")[0] or "no content type"
-        return f"{len(answer.body)} bytes of {printable(kind, 60)}"
+        return f"{len(answer.body)} bytes of {one_line(kind, 60)}"
     said: Any = found
     if isinstance(found, dict):
         # OpenAI's servers wrap it once more: {"error": {"message": …}}.
         inner = found.get("error")
         said = found.get("message") or (inner.get("message") if isinstance(inner, dict) else inner) or found
     text = said if isinstance(said, str) else json.dumps(said)
-    return printable(" ".join(text.split()), MESSAGE_LIMIT)
+    return one_line(" ".join(text.split()), MESSAGE_LIMIT)
 
 
 def _refused(status: int, said: str) -> str:
@@ -164,5 +180,5 @@ def _refused(status: int, said: str) -> str:
 
 
 def _moved(answer: Answer) -> str:
-    target = printable(answer.headers.get("location", "").split("?")[0], 200) or "an unnamed place"
+    target = one_line(without_query(answer.headers.get("location", "")), 200) or "an unnamed place"
     return f"the endpoint answered {answer.status} and points to {target}: correct the endpoint (or AIML_API_BASE)"
