@@ -9,7 +9,6 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import anyio
 
@@ -36,18 +35,13 @@ from pipeline.names import NameKeeper
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
 from pipeline.text import duration, printable
-from pipeline.view import record_of
+from pipeline.view import record_of, utc_now
 
 _CAUSE: dict[type[TryAgain], str] = {
     MaybeBilled: "maybe-billed",
     NoPicture: "filtered",
 }
 """What to count an item under that was tried again until nothing more could be tried; else `unavailable`."""
-
-
-def utc_now() -> str:
-    """The time, RFC 3339 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """What the manifest says of an item: a view of the ledger, which can be made anew from it at any time."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, ImageRow, LedgerReader
@@ -8,6 +9,11 @@ from pipeline.model import Item, Record
 
 Cost = tuple[int | None, float | None]
 """Tokens and USD; None where no answer said."""
+
+
+def utc_now() -> str:
+    """The time, RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def share(total: int, parts: int, position: int) -> int:

@@ -74,11 +74,11 @@ class Run:
             reason: StopRun | None = None
             summary = self._summary()
             if work:
-                ledger.start_run(self.id, _now(), self.job.endpoint)
+                ledger.start_run(self.id, view.utc_now(), self.job.endpoint)
                 reason, summary = await self._make(store, ledger, plan, total, summary)
             summary = self._close(ledger, summary, reason)
             if work:
-                ledger.end_run(self.id, _now(), summary.exit_code)
+                ledger.end_run(self.id, view.utc_now(), summary.exit_code)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
     def _count(self, plan: Planner) -> tuple[int, int]:
@@ -147,7 +147,7 @@ class Run:
         counted: Counter[str] = Counter()
 
         def counting() -> Iterator[Record]:
-            for record in view.records(jobfile.expand(self.job), ledger, _now()):
+            for record in view.records(jobfile.expand(self.job), ledger, view.utc_now()):
                 counted[record.cause or record.status] += 1
                 yield record
 
@@ -264,7 +264,3 @@ async def _watch(gate: Gate, scope: anyio.CancelScope, grace: float, progress: P
 async def _cut_off(scope: anyio.CancelScope, grace: float) -> None:
     await anyio.sleep(grace)
     scope.cancel()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
