@@ -23,7 +23,7 @@ class Plan:
         downloads: Images it would only download: they are paid for.
         tokens: What the requests cost by list price.
         unpriced: Images whose model has no known price; they are not in `tokens`.
-        orphans: Files that an earlier run saved and the job no longer wants.
+        orphans: Files that an earlier run saved and nothing in the job is to take the place of.
     """
 
     job: str
@@ -85,17 +85,17 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     """
     base = settings.resolve(job.endpoint, environ).base
     total = Plan(job.name)
-    wanted: dict[bytes, int] = {}
+    wanted: dict[str | bytes, int] = {}
     with LedgerReader(ledger_path(job.output)) as ledger:
         for decision in planner(job, ledger, base, selection).decisions(jobfile.expand(job)):
+            item = decision.item
             total.add(decision)
-            wanted[bytes.fromhex(decision.item.key[:24])] = decision.item.count
+            wanted[item.id] = wanted[bytes.fromhex(item.key[:24])] = item.count
             yield decision
-        total.orphans = [
-            row.path
-            for row in ledger.saved_images()
-            if row.path and not row.path.startswith(".") and row.idx >= wanted.get(bytes.fromhex(row.key[:24]), 0)
-        ]
+        for row in ledger.saved_images():
+            count = max(wanted.get(row.item, 0), wanted.get(bytes.fromhex(row.key[:24]), 0))
+            if row.path and not row.path.startswith(".") and row.idx >= count:
+                total.orphans.append(row.path)
     yield total
 
 
