@@ -120,8 +120,8 @@ def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
     )
 
 
-def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row]]:
-    """For each sound row of an entry's file the entry that it makes, and what the row itself says."""
+def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row] | None]:
+    """For each row of an entry's file the entry that it makes and what the row itself says; None for a broken one."""
     assert entry.file is not None
     for row in rows.read(entry.file, entry.shown):
         if not isinstance(row, Row):
@@ -129,7 +129,10 @@ def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row
                 mistakes.add(row.place, row.message, row.cure)
             else:  # A file that can't be read at all is a mistake where it is named.
                 mistakes.add(entry.place, f"{entry.name}.file is {entry.shown}: {row.message}", row.cure)
-        elif (own := _said_by_row(entry, row, mistakes)) is not None:
+            yield None
+        elif (own := _said_by_row(entry, row, mistakes)) is None:
+            yield None
+        else:
             prefix = entry.said.id if own.id is None else None
             yield Entry(row.place(), entry.name, own.over(entry.said), prefix=prefix), own, row
 

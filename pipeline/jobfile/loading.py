@@ -66,10 +66,12 @@ def expand(job: Job) -> Iterator[Item]:
 def _items(entries_: Sequence[Entry], mistakes: Mistakes, *, sandbox: bool) -> Iterator[Item]:
     """The items of all entries whose variables have values; what is wrong with a row goes to `mistakes`."""
     for entry in entries_:
-        concrete = (row[0] for row in entries.of_rows(entry, mistakes)) if entry.file else iter([entry])
+        concrete = (row[0] for row in entries.of_rows(entry, mistakes) if row) if entry.file else iter([entry])
         for one in concrete:
-            prompt = one.said.prompt
-            if prompt is not None and all(name in one.said.variables for name in prompt.names):
+            names = one.said.prompt.names if one.said.prompt else ()
+            if one.said.prompt is None or any(name not in one.said.variables for name in names):
+                mistakes.add(one.place, f"{one.name} has a prompt without a value", "read the job again")
+            else:
                 yield from items.of_entry(one, sandbox=sandbox)
 
 

@@ -120,17 +120,14 @@ def _header(cells: list[str], place: Place) -> list[str]:
 
 
 def _jsonl(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unreadable]:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_pairs, parse_int=read_scalar, parse_float=read_scalar, parse_constant=_no_number
+    )
     for number, line in lines:
         if not line.strip():
             continue
         try:
-            cells = json.loads(
-                line,
-                object_pairs_hook=_pairs,
-                parse_int=read_scalar,
-                parse_float=read_scalar,
-                parse_constant=_no_number,
-            )
+            cells = decoder.decode(line)
         except json.JSONDecodeError as error:
             yield Unreadable(Place(shown, number, error.colno), f"it is no valid JSON: {error.msg}", _JSONL_CURE)
         except (_Refused, RecursionError) as error:

@@ -59,17 +59,20 @@ class Walk:
 
     def _rows(self, entry: Entry, source: Source, used: set[str]) -> bool:
         """Walk through an included file, and tell whether all of it could be read."""
-        before, number = len(self.mistakes.problems), 0
+        sound, number = True, 0
         if entry.said.prompt is not None:
             used.update(entry.said.prompt.names)
-        for row_entry, own, row in entries.of_rows(entry, self.mistakes):
+        for found in entries.of_rows(entry, self.mistakes):
             number += 1
+            if found is None:
+                sound = False
+                continue
+            row_entry, own, row = found
             level = Level(row_entry, own, row, source, self.any_model)
             if own.model or own.parameters or own.aspect_ratios or own.seeds or own.count:
                 checks.check(level, self.mistakes)
             self._concrete(level, used)
-        sound = len(self.mistakes.problems) == before
-        if sound and not number:
+        if not number:
             self.mistakes.add(entry.place, f"{entry.name}.file has no rows", "write a row for each prompt")
         return sound
 
@@ -133,7 +136,7 @@ class Walk:
                 first_stem.setdefault(stem, item)
         for item, same in self._again:
             if same:
-                self._same_picture(item, first_key[item.key])
+                self._same_picture(item, first_key.get(item.key, item))
             else:
                 self._same_file(item, first_stem)
 
@@ -146,7 +149,7 @@ class Walk:
     def _same_file(self, item: Item, first_stem: dict[str, Item]) -> None:
         for index in range(item.count):
             stem = item.stem(index)
-            first = first_stem[stem.casefold()]
+            first = first_stem.get(stem.casefold(), item)
             if first.key != item.key:
                 message = f"{shown(item.prompt)} would be the file {stem}, as the one at {first.place}"
                 self.mistakes.add(item.place, message, "give one of them another id")

@@ -89,13 +89,11 @@ def _image_size(spec: Mapping[str, Any], ratio: str) -> Any:
         for name in alternative.get("enum", ()):
             if name in NAMED_SIZES and fits(ratio, *NAMED_SIZES[name]):
                 return name
-    for alternative in spec["any_of"]:
-        if "object" in alternative:
-            sides = alternative["object"]
-            side = _side(str(spec.get("default"))) or _DEFAULT_SIDE
-            area = sides["width"].get("default", side) * sides["height"].get("default", side)
-            return _rectangle(sides, alternative.get("multiple_of", _GRID), ratio, area)
-    return None
+    pixels = next(alternative for alternative in spec["any_of"] if "object" in alternative)
+    sides = pixels["object"]
+    side = _side(str(spec.get("default"))) or _DEFAULT_SIDE
+    area = sides["width"].get("default", side) * sides["height"].get("default", side)
+    return _rectangle(sides, pixels.get("multiple_of", _GRID), ratio, area)
 
 
 def _rectangle(sides: Mapping[str, Any], step: int, ratio: str, area: int) -> dict[str, int] | None:
