@@ -33,6 +33,7 @@ class Level:
         source: Where it says that.
         below: Where the level below says what is inherited.
         any_model: Whether a model that is not in the catalogue is accepted: another server may know it.
+        columns: The columns of a row.
     """
 
     entry: Entry
@@ -40,6 +41,7 @@ class Level:
     source: Source
     below: Source
     any_model: bool
+    columns: tuple[str, ...] = ()
 
     def where(self, key: str) -> Source:
         """Who answers for a key: the level below, where it said it for a model of its own; else this one."""
@@ -149,10 +151,10 @@ def variables(level: Level, mistakes: Mistakes) -> bool:
     """Whether every variable of the prompt has a value; a missing one is noted."""
     said = level.entry.said
     missing = [name for name in said.prompt.names if name not in said.variables] if said.prompt else []
-    source = level.where("prompt")
+    source, names = level.where("prompt"), [*said.variables, *level.columns]
     for name in missing:
-        likely = nearest(name, list(said.variables))
-        have = f"the variables are {', '.join(said.variables)}" if said.variables else "there are no variables"
+        likely = nearest(name, names)
+        have = f"the variables are {', '.join(names)}" if names else "there are no variables"
         cure = f"did you mean {{{likely}}}?" if likely else f"{have}; write {{{{{name}}}}} for the braces themselves"
         mistakes.add(source.place("prompt"), f"{source.name('prompt')} has {{{name}}}, which has no value", cure)
     return not missing

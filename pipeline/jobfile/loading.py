@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ EXTENSION = "x-"
 
 
 def load(
-    path: Path, *, endpoint: str | None = None, output: Path | None = None, limits: Mapping[str, Any] | None = None
+    path: str | PathLike[str],
+    *,
+    endpoint: str | None = None,
+    output: str | PathLike[str] | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> Job:
     """Read a job file and check everything in it, down to the last row of its included files.
 
@@ -39,9 +44,14 @@ def load(
     Raises:
         UsageError: Something is wrong; its `problems` are all that was found.
     """
+    path = Path(path)
     mistakes, job = Mistakes(), None
     single = {name: value for name, value in (limits or {}).items() if value is not None}
-    options: dict[str, Any] = {"endpoint": endpoint, "output": output, "limits": single or None}
+    options: dict[str, Any] = {
+        "endpoint": endpoint,
+        "output": None if output is None else Path(output),
+        "limits": single or None,
+    }
     instead = {key: value for key, value in options.items() if value is not None}
     with suppress(Enough):
         job = _load(path, instead, mistakes)

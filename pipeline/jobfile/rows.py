@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from pipeline.jobfile import files
 from pipeline.jobfile.files import Unreadable
-from pipeline.jobfile.scalars import Scalar, read_scalar
+from pipeline.jobfile.scalars import read_scalar
 from pipeline.model import Place
 
 SUFFIXES = (".csv", ".jsonl", ".txt")
@@ -127,7 +127,7 @@ def _jsonl(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unrea
         if not line.strip():
             continue
         try:
-            cells = decoder.decode(line)
+            cells = decoder.decode(line.rstrip())
         except json.JSONDecodeError as error:
             yield Unreadable(Place(shown, number, error.colno), f"it is no valid JSON: {error.msg}", _JSONL_CURE)
         except (_Refused, RecursionError) as error:
@@ -135,8 +135,7 @@ def _jsonl(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unrea
             yield Unreadable(Place(shown, number), message, _JSONL_CURE)
         else:
             if isinstance(cells, dict):
-                words = {True: Scalar("true", True), False: Scalar("false", False)}
-                yield Row(shown, number, {k: words[v] if isinstance(v, bool) else v for k, v in cells.items()})
+                yield Row(shown, number, cells)
             else:
                 yield Unreadable(Place(shown, number), "the line is no mapping", _JSONL_CURE)
 

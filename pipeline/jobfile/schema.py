@@ -91,8 +91,6 @@ def _listed(value: Any) -> Any:
     """A list; a single value is a list of one, and text may hold several with commas or spaces between them."""
     if isinstance(value, str):
         return re.split(r"\s*,\s*|(?<![:x×/\s])\s+(?![:x×/\s])", value.strip())
-    if value is None:
-        raise _is(value, "write a value or a list of them, or [] for none")
     return [value] if isinstance(value, Scalar) else value
 
 

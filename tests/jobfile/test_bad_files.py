@@ -255,8 +255,9 @@ def test_the_error_counts_its_mistakes(write: Write) -> None:
         jobfile.load(path)
 
 
-def test_reading_ends_at_a_thousand_mistakes(write: Write) -> None:
-    path = write("prompts:\n  - file: list.csv\n", list__csv="prompt\n" + "{a}\n" * 5000)
+@pytest.mark.parametrize("row", ["{a}\n", "a\n"])
+def test_reading_ends_at_a_thousand_mistakes(write: Write, row: str) -> None:
+    path = write("prompts:\n  - file: list.csv\n", list__csv="prompt\n" + row * 3000)
     with pytest.raises(UsageError, match="1000 mistakes and perhaps more"):
         jobfile.load(path)
 

@@ -34,7 +34,7 @@ def test_columns_of_a_table_are_variables_and_keys(write: Write) -> None:
     ]
     assert [item.id for item in found[::5]] == ["mug", "own"]
     assert found[1].model == "google/imagen-4.0-fast-generate-001"
-    assert [at_line for at_line in (item.place.line for item in found)] == [2, 4, 4, 4, 4, 6]
+    assert [item.place.line for item in found] == [2, 4, 4, 4, 4, 6]
     assert found[0].place.file.endswith("/list.csv")
 
 
@@ -78,9 +78,9 @@ def test_the_id_of_an_entry_begins_the_ids_of_its_rows(write: Write) -> None:
 
 
 BAD: list[tuple[str, str | bytes, str, str]] = [
-    ("list.csv", "", "job.yaml:1:17", "prompts[0].file is"),
-    ("list.csv", "name\n", "job.yaml:1:17", "prompts[0].file has no rows"),
-    ("list.txt", "# nothing\n", "job.yaml:1:17", "has no rows"),
+    ("list.csv", "", "job.yaml:1:18", "prompts[0].file is"),
+    ("list.csv", "name\n", "job.yaml:1:18", "prompts[0].file has no rows"),
+    ("list.txt", "# nothing\n", "job.yaml:1:18", "has no rows"),
     ("list.csv", "name,name\na,b\n", "list.csv:1", "two columns are named 'name'"),
     ("list.csv", "name,\na,b\n", "list.csv:1", "column 2 has no name"),
     ("list.csv", "name,b\nx,1\ny\n", "list.csv:3", "the row has 1 cells, the header has 2"),
@@ -90,7 +90,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
     ("list.csv", b"name\nx\ncaf\xe9\n", "list.csv:3:4", "byte 0xe9 is no UTF-8"),
     ("list.csv", b"name\nx\0\n", "list.csv:2", "a binary file"),
     ("list.csv", b"name\n" + b"x" * 1_000_001, "list.csv:2", "longer than 1 MB"),
-    ("list.csv", "colour\nred\n", "list.csv:2", "which has no value"),
+    ("list.csv", "nmae\nred\n", "job.yaml:1:36", "prompts[0].prompt has {name}, which has no value"),
     ("list.csv", "name,b\n,1\n", "list.csv:2", "column name is empty, and the prompt uses it"),
     ("list.csv", "name,count\nx,many\n", "list.csv:2", "column count is 'many'"),
     ("list.csv", "name,seeds\nx,-1\n", "list.csv:2", "column seeds[0] is -1"),
@@ -100,7 +100,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
     ("list.csv", "name,prompt\nx,a {\n", "list.csv:2", "column prompt has '{'"),
     ("list.csv", "name,prompt\nx,a {nam}\n", "list.csv:2", "column prompt has {nam}"),
     ("list.csv", "name\nx\nx\n", "list.csv:3", "the same picture as at"),
-    ("list.jsonl", "{\n", "list.jsonl:1:3", "no valid JSON"),
+    ("list.jsonl", "{\n", "list.jsonl:1:2", "no valid JSON"),
     ("list.jsonl", "[1]\n", "list.jsonl:1", "the line is no mapping"),
     ("list.jsonl", '{"name": "x"}\n{"name": 1, "name": 2}\n', "list.jsonl:2", "'name' is written twice"),
     ("list.jsonl", '{"name": NaN}\n', "list.jsonl:1", "NaN is no number"),
@@ -133,7 +133,7 @@ def test_a_variable_counts_as_used_when_any_row_uses_it(write: Write) -> None:
     (problem,) = problems(
         write("variables: {a: x}\nprompts: [{file: list.csv, variables: {b: y}}]", list__csv="prompt\n{a}\n")
     )
-    assert at(problem) == "job.yaml:2:41"
+    assert at(problem) == "job.yaml:2:40"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_nothing_outside_the_jobs_folder_is_included(tmp_path: Path, file: str) 
     path = folder / "job.yaml"
     path.write_text(f"prompts: [{{file: {file}}}]".replace("'a\\0b.csv'", '"a\\0b.csv"'))
     (problem,) = problems(path)
-    assert at(problem) == "job.yaml:1:17"
+    assert at(problem) == "job.yaml:1:18"
     assert problem.cure
 
 

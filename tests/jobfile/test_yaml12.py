@@ -92,7 +92,8 @@ def test_a_prompt_is_what_was_written(write: Write) -> None:
 def test_anchors_and_merge_keys_work() -> None:
     text = """
 x-defaults: &defaults {count: 2, model: m}
-x-more: &more {model: n, seeds: 1}
+x-more: &more {model: &n n, seeds: 1}
+x-name: *n
 prompts:
   - <<: *defaults
     count: 3
@@ -100,6 +101,7 @@ prompts:
     <<: [*defaults, *more]
   - *defaults
 """
+    assert read(text)["x-name"] == "n"
     assert read(text)["prompts"] == [
         {"count": 3, "model": "m"},
         {"count": 3, "model": "m", "seeds": 1},
