@@ -176,7 +176,7 @@ class Planner:
             position = attempt.indexes.index(index)
             pictures = self.pictures(attempt)
             if position < len(pictures):
-                replaces = row is not None and row.state == "saved"
+                replaces = row is not None and row.path is not None
                 return Claim(item, index, pictures[position], attempt.id, replaces)
         return None
 

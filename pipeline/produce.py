@@ -301,6 +301,8 @@ class Producer:
         self, item: Item, index: int, claim: Claim | None, *, cause: str | None = None, error: str | None = None
     ) -> ImageRow:
         made = sum(index in attempt.indexes for attempt in self.ledger.attempts(item.key))
+        # A failed row that names a path says that the picture had been delivered: the next run may ask for it again.
+        before = self.ledger.images(item.key).get(index) if claim and claim.replaces else None
         return ImageRow(
             key=item.key,
             idx=index,
@@ -309,6 +311,7 @@ class Producer:
             created_at=utc_now(),
             attempts=made,
             attempt=claim.attempt if claim else None,
+            path=before.path if before else None,
             url=claim.image.url if claim else None,
             revised_prompt=claim.image.revised_prompt if claim else None,
             cause=cause,

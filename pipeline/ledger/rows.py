@@ -75,6 +75,7 @@ class ImageRow:
         created_at: When the file was saved, or given up.
         attempts: POSTs made for it so far.
         attempt: Id of the attempt whose answer it came in.
+        path: The file. Of a failed one: the file it had been before, since gone or damaged.
         mtime_ns: Of the file when it was saved; with its size it says that nobody has touched it since. None: read it.
         cause: Of a failure: one of `GiveUp.CAUSES`.
     """

@@ -1,0 +1,89 @@
+"""A job of one's own in a folder of one's own, run through the public Python API against a sandbox on a real socket."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import Job, Record, Selection, Summary, load_job, manifest, run_async
+from pipeline.sandbox import Behaviour, Fault, Sandbox
+
+KEY = "sk-live-4f9a1c77e0b2"
+PRICE = 126_000
+"""Credits for one image of the default model."""
+
+
+def faults(*kinds: str | tuple[str, ...] | Fault) -> Behaviour:
+    """A sandbox that has these faults; a tuple is a script."""
+    return Behaviour(faults=tuple(kind if isinstance(kind, Fault) else Fault(kind) for kind in kinds))
+
+
+@dataclass
+class Site:
+    """A job file, its output folder, and the sandbox that it asks."""
+
+    folder: Path
+    sandbox: Sandbox
+    job: dict[str, Any] = field(default_factory=dict)
+    summary: Summary | None = None
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def posts(self) -> int:
+        """Requests that have reached the sandbox so far."""
+        return self.sandbox.books.count()
+
+    def load(self, *prompts: Any, **more: Any) -> Job:
+        """Write the job file and read it; what is not given stays as it was."""
+        self.job |= more | ({"prompts": list(prompts)} if prompts else {})
+        job = {"endpoint": self.sandbox.base, "output": str(self.output), "aspect_ratios": ["16:9"]} | self.job
+        path = self.folder / "site.yaml"
+        path.write_text(json.dumps(job))
+        return load_job(path)
+
+    async def run(
+        self,
+        *prompts: Any,
+        selection: Selection | None = None,
+        environ: Mapping[str, str] | None = None,
+        on_record: Callable[[Record], None] | None = None,
+        **more: Any,
+    ) -> Summary:
+        """Run the job; `prompts` and `more` change it first, and stay."""
+        job = self.load(*prompts, **more)
+        given = {"AIML_API_KEY": KEY} if environ is None else environ
+        self.summary = await run_async(job, selection=selection, environ=given, on_record=on_record)
+        return self.summary
+
+    async def asks(self, *prompts: Any, **more: Any) -> int:
+        """Run the job, and give the number of requests that reached the sandbox meanwhile."""
+        before = self.posts
+        await self.run(*prompts, **more)
+        return self.posts - before
+
+    def records(self) -> list[Record]:
+        """The manifest; every line of it must be a record."""
+        found = [record for _, record in manifest.read(self.output / "manifest.jsonl")]
+        assert None not in found
+        return [record for record in found if record]
+
+    def record(self) -> Record:
+        """The only line of the manifest."""
+        (only,) = self.records()
+        return only
+
+    def pictures(self) -> dict[str, bytes]:
+        """The files in the output folder that a visitor would see, by name."""
+        return {
+            path.name: path.read_bytes()
+            for path in sorted(self.output.iterdir())
+            if path.is_file() and path.name != "manifest.jsonl"
+        }
+
+    def replaced(self) -> list[bytes]:
+        """What is kept in the state folder because something else took its name."""
+        return [path.read_bytes() for path in sorted(self.output.glob(".pipeline/replaced/*"))]
