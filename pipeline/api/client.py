@@ -1,6 +1,7 @@
 """One POST to the API: bytes out, bytes in, and whether they may have been billed. It tries once and judges nothing."""
 
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +18,10 @@ PATH = "/v1/images/generations"
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that are read: four pictures in base64 fit, a decompression bomb does not."""
+
+
+_SHORTEST_SECRET = 12
+"""Characters from which on a key is looked for in answers; a local server's `none` or `x` occurs in any of them."""
 
 
 class Client:
@@ -38,7 +43,7 @@ class Client:
         Raises:
             NotSent: The request never left this machine.
             MaybeBilled: It left, and no answer came.
-            UsageError: The server's certificate is not trusted: no attempt can ever succeed.
+            UsageError: The server's certificate is not trusted, or its URL is none: no attempt can ever succeed.
         """
         sent = Sent()
         try:
@@ -52,6 +57,8 @@ class Client:
                 return await self._read(response)
         except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
             raise UsageError(f"the certificate of {self._url} is not trusted; check the endpoint") from None
+        except aiohttp.InvalidURL:
+            raise UsageError(f"{self._url} is no URL that can be asked; correct the endpoint") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # Only the type is told: the texts of some of these hold the request's headers, and with them the key.
             what = _describe(error)
@@ -80,9 +87,9 @@ class Client:
 
     def _without_key(self, answer: Answer) -> Answer:
         """The answer without our key, should the server have echoed it: from here on it could end up anywhere."""
-        if self._key is None:
+        key = self._key.reveal() if self._key else ""
+        if len(key) < _SHORTEST_SECRET:
             return answer
-        key = self._key.reveal()
         headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
         return replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"***"))
 
@@ -90,7 +97,10 @@ class Client:
 def _describe(error: Exception) -> str:
     """An exception in words that hold nothing secret."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or type(error.os_error).__name__
+        cause = error.os_error
+        # What asyncio makes of a refusal is a list of addresses.
+        refused = isinstance(cause, ConnectionError) and cause.errno
+        return os.strerror(refused) if refused else cause.strerror or type(cause).__name__
     if isinstance(error, TimeoutError):
         return "the time was up"
     if isinstance(error, aiohttp.ServerDisconnectedError):
