@@ -1,0 +1,204 @@
+"""The house stands: who may import whom, and who may import what from outside.
+
+    1  model, errors
+    2  settings, text
+    3  models, picture, store, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress
+    4  jobfile, plan, view, names, api, download, sandbox
+    5  produce
+    6  commands
+    7  cli
+    8  __main__ and the package itself, which is the public API
+
+A room imports from floors below its own only, wherever the import stands: at the top, inside a function, or under
+TYPE_CHECKING.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+HOUSE = Path(pipeline.__file__).parent
+
+FLOORS = [
+    {"model", "errors"},
+    {"settings", "text"},
+    {
+        *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget"),
+        *("pace", "retry", "outage", "web", "progress"),
+    },
+    {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},
+    {"produce"},
+    {"commands"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms}
+
+EXCEPTIONS = {
+    ("errors", "model"),  # a problem in a job says at which place it is; `model` itself imports nothing
+}
+"""Imports, as (room, room), that go sideways or up all the same, each with its reason."""
+
+FOREIGN = {
+    "aiohttp": {"web", "api", "download", "sandbox"},
+    "anyio": None,  # anywhere
+    "PIL": {"sandbox"},
+    "pydantic": {"jobfile"},
+    "pydantic_core": {"jobfile"},
+    "sqlite3": {"ledger", "sandbox"},
+    "tenacity": {"retry"},
+    "tqdm": {"progress"},
+    "yaml": {"jobfile", "sandbox"},
+    "yarl": {"download"},  # the type of aiohttp's URLs
+}
+"""The rooms that may import each foreign library, and sqlite3."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: where it stands, and what it names."""
+
+    file: Path
+    line: int
+    name: str
+
+    @property
+    def room(self) -> str:
+        return room_of(self.file)
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(HOUSE.parent)}:{self.line} imports {self.name}"
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def files() -> list[Path]:
+    return sorted(file for file in HOUSE.rglob("*.py"))
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of a file, at any depth, by its full name."""
+    package = file.relative_to(HOUSE.parent).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(file, node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *((node.module,) if node.module else ())))
+            for alias in node.names:
+                yield Import(file, node.lineno, f"{module}.{alias.name}")
+
+
+ALL = [found for file in files() for found in imports(file)]
+
+
+def rooms_named(found: Import) -> set[str]:
+    """The room of ours that an import names, if it names one."""
+    first, _, rest = found.name.partition(".")
+    if first != "pipeline":
+        return set()
+    room = rest.partition(".")[0]
+    # `from pipeline import x` and `import pipeline` reach into the top floor unless x is a room.
+    return {room if room in FLOOR else "__init__"}
+
+
+def test_every_room_has_its_floor_and_every_floor_its_rooms() -> None:
+    assert {room_of(file) for file in files()} == set(FLOOR)
+
+
+def test_the_imports_are_all_seen() -> None:
+    """Imports under TYPE_CHECKING and inside functions are among those that the other tests look at."""
+    assert len(ALL) > 150
+    inside = {str(found) for file in files() for found in imports(file)} - {
+        str(found)
+        for file in files()
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for found in imports(file)
+        if found.line == node.lineno
+    }
+    assert any("pipeline/commands/" in text for text in inside)
+
+
+def test_a_room_imports_from_lower_floors_only() -> None:
+    wrong = [
+        found
+        for found in ALL
+        for room in rooms_named(found)
+        if room != found.room and FLOOR[room] >= FLOOR[found.room] and (found.room, room) not in EXCEPTIONS
+    ]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_every_exception_is_still_needed() -> None:
+    assert {(found.room, room) for found in ALL for room in rooms_named(found)} >= EXCEPTIONS
+
+
+def test_each_foreign_library_stays_in_its_rooms() -> None:
+    wrong = []
+    for found in ALL:
+        library = found.name.partition(".")[0]
+        if library == "pipeline" or (library in sys.stdlib_module_names and library not in FOREIGN):
+            continue
+        allowed = FOREIGN.get(library, set())
+        if allowed is not None and found.room not in allowed:
+            wrong.append(found)
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_no_room_is_a_drawer_for_everything() -> None:
+    names = {part.removesuffix(".py") for file in files() for part in file.relative_to(HOUSE).parts}
+    assert not names & {"utils", "util", "common", "helpers", "helper", "base", "misc", "tools"}
+
+
+def test_tasks_live_in_task_groups_only() -> None:
+    wrong = [
+        f"{file.relative_to(HOUSE.parent)}:{number}"
+        for file in files()
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if re.search(r"\b(create_task|ensure_future)\(|\bgather\(", line)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after this code."""
+    report = "\nimport sys\nprint('\\n'.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HELP = """
+import contextlib, io, runpy, sys
+sys.argv = ["pipeline", "--help"]
+with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+    runpy.run_module("pipeline", run_name="__main__")
+assert "usage" in shown.getvalue()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        (HELP, {"aiohttp", "PIL", "tenacity", "tqdm", "pydantic", "yaml", "sqlite3", "asyncio"}),
+        ("import pipeline", {"aiohttp", "PIL", "tenacity", "tqdm", "pydantic", "yaml", "sqlite3", "anyio"}),
+        ("import pipeline.commands.run", {"aiohttp", "PIL", "tenacity", "tqdm"}),
+        ("import pipeline.commands.plan", {"aiohttp", "PIL", "tenacity", "tqdm"}),
+        ("import pipeline.commands.status", {"aiohttp", "PIL", "tenacity", "tqdm"}),
+        ("import pipeline.commands.verify", {"aiohttp", "PIL", "tenacity", "tqdm"}),
+    ],
+    ids=["--help", "import pipeline", "run", "plan", "status", "verify"],
+)
+def test_what_needs_no_network_loads_none(code: str, unwanted: set[str]) -> None:
+    assert not loaded_by(code) & unwanted
