@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, Ledger
-from pipeline.view import cost_of, record_of, records, share
+from pipeline.view import cost_of, record_of, records, share, utc_now
 from tests.ledger.rows import AT, RUN, attempt, failed_row, item, saved_row
 
 NOW = "2026-11-23T09:00:00.000Z"
@@ -144,3 +145,7 @@ async def test_the_manifest_has_one_line_for_each_image_in_the_order_of_the_job(
         ("first", 1, "saved"),
         ("first", 2, "pending"),
     ]
+
+
+def test_the_time_is_told_in_utc_to_the_millisecond() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", utc_now())
