@@ -60,7 +60,7 @@ def record_of(item: Item, index: int, row: ImageRow | None, attempts: Sequence[A
         attempts: All attempts of the item.
         now: The time to write where the ledger has none, RFC 3339 in UTC.
     """
-    row = row or ImageRow(item.key, index, item.id, "failed", now, cause="pending", error=GiveUp.CAUSES["pending"])
+    row = row or _unfinished(item, index, attempts, now)
     paid = next((attempt for attempt in attempts if attempt.id == row.attempt), None)
     tokens, usd = cost_of(index, attempts, row.attempt)
     saved = row.state == "saved"
@@ -92,9 +92,27 @@ def record_of(item: Item, index: int, row: ImageRow | None, attempts: Sequence[A
     )
 
 
+def _unfinished(item: Item, index: int, attempts: Sequence[Attempt], now: str) -> ImageRow:
+    """Stands for an image of which nothing is written down: the run ended before its turn, or before its download."""
+    covering = [attempt for attempt in attempts if index in attempt.indexes]
+    delivering = (a for a in covering if a.state == "paid" and a.indexes.index(index) < (a.delivered or 0))
+    paid = next(delivering, None)
+    return ImageRow(
+        item.key,
+        index,
+        item.id,
+        "failed",
+        now,
+        attempts=len(covering),
+        attempt=paid.id if paid else None,
+        cause="download" if paid else "pending",
+        error="paid for; the run ended before its download" if paid else GiveUp.CAUSES["pending"],
+    )
+
+
 def records(items: Iterable[Item], ledger: LedgerReader, now: str) -> Iterator[Record]:
     """The whole manifest, one record for each image of the job, in its order."""
     for item in items:
-        rows, attempts = ledger.images(item.key), ledger.attempts(item.key)
+        rows, attempts = ledger.images(item.key), ledger.attempts(item.key, answers=False)
         for index in range(item.count):
             yield record_of(item, index, rows.get(index), attempts, now)

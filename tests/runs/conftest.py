@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import retry
+from pipeline import outage, retry
 from pipeline.sandbox import Sandbox
 from tests.runs.site import Site
 
@@ -11,6 +11,12 @@ from tests.runs.site import Site
 @pytest.fixture(autouse=True)
 def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
+
+
+@pytest.fixture
+def _short_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = outage.Outage.__init__.__kwdefaults__
+    monkeypatch.setattr(outage.Outage.__init__, "__kwdefaults__", defaults | {"probe_every": (0.001, 0.002)})
 
 
 @pytest.fixture

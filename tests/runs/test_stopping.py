@@ -1,0 +1,132 @@
+"""A run that must end: what is in flight is finished, everything is recorded, the next one goes on."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from pipeline import Record, run
+from pipeline.errors import FolderLocked
+from pipeline.sandbox import Behaviour, Fault, Sandbox
+from tests.runs.site import KEY, PRICE, Site, faults
+
+FOXES = tuple(f"Fox {n}" for n in range(8))
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+async def test_a_signal_lets_what_is_in_flight_finish_and_sends_nothing_more(site: Site, name: str, code: int) -> None:
+    site.sandbox.behaviour = Behaviour(latency=0.01)
+
+    done: list[Record] = []
+
+    def interrupt(record: Record) -> None:
+        done.append(record)
+        if len(done) == 1:
+            os.kill(os.getpid(), getattr(signal, name))
+
+    summary = await site.run(*FOXES, limits={"concurrency": 2}, on_record=interrupt)
+    assert (summary.exit_code, summary.reason) == (code, f"stopped by {name}")
+    assert summary.saved == site.posts < 8
+    assert summary.pending == 8 - site.posts
+    assert summary.maybe_billed == ()
+    sent = site.posts
+    assert await site.asks() == 8 - sent
+
+
+async def test_a_second_signal_stops_at_once_and_names_what_may_have_been_billed(site: Site) -> None:
+    site.sandbox.behaviour = faults(Fault("hang", match="7"))
+
+    async def interrupt_twice() -> None:
+        while site.sandbox.books.count() < 8:
+            await anyio.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+        await anyio.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(interrupt_twice)
+        summary = await site.run(*FOXES)
+    assert summary.exit_code == 130
+    assert [maybe.tokens for maybe in summary.maybe_billed] == [PRICE]
+    assert summary.pending == 1
+    assert summary.saved + summary.failed.get("download", 0) == 7
+    assert sum(record.tokens_used or 0 for record in site.records()) == summary.tokens_used == 7 * PRICE
+    site.sandbox.behaviour = faults()
+    assert await site.asks() == 1
+    assert {record.status for record in site.records()} == {"saved"}
+
+
+async def test_the_grace_time_ends_what_does_not_finish(site: Site) -> None:
+    site.sandbox.behaviour = faults("hang")
+
+    async def interrupt() -> None:
+        while not site.sandbox.books.count():
+            await anyio.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(interrupt)
+        summary = await site.run("A fox", limits={"grace": 0.03})
+    assert (summary.exit_code, len(summary.maybe_billed), summary.pending) == (143, 1, 1)
+
+
+async def test_a_run_outside_the_main_thread_leaves_signals_alone(site: Site) -> None:
+    job = site.load("A fox")
+    before = signal.getsignal(signal.SIGTERM)
+    summary = await anyio.to_thread.run_sync(lambda: run(job, environ={"AIML_API_KEY": KEY}))
+    assert summary.exit_code == 0
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert threading.current_thread() is threading.main_thread()
+
+
+async def test_a_provider_that_is_down_ends_the_run_once_patience_is_over(site: Site) -> None:
+    async with Sandbox() as gone:
+        base = gone.base
+    summary = await site.run(*FOXES, endpoint=base, limits={"patience": 0.05})
+    assert (summary.exit_code, summary.pending, summary.maybe_billed) == (5, 8, ())
+    assert "unavailable" in (summary.reason or "")
+    assert {record.cause for record in site.records()} == {"pending"}
+    assert await site.asks(endpoint=site.sandbox.base) == 8
+
+
+@pytest.mark.usefixtures("_short_probes")
+async def test_a_provider_that_comes_back_is_found_by_a_probe_and_no_item_is_lost(site: Site) -> None:
+    site.sandbox.behaviour = faults(Fault("503", times=30))
+    summary = await site.run(*FOXES, limits={"attempts": 2})
+    assert (summary.exit_code, summary.saved) == (0, 8)
+    assert site.sandbox.books.billed_credits() == 8 * PRICE
+
+
+async def test_a_second_run_on_one_folder_is_locked_out_and_touches_nothing(site: Site) -> None:
+    refused: list[FolderLocked] = []
+    site.sandbox.behaviour = Behaviour(latency=0.02)
+
+    async def second() -> None:
+        while not site.posts:
+            await anyio.sleep(0.005)
+        with pytest.raises(FolderLocked) as raised:
+            await site.run()
+        refused.append(raised.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(second)
+        summary = await site.run("A fox")
+    assert summary.exit_code == 0
+    assert refused[0].exit_code == 11
+    assert str(os.getpid()) in str(refused[0])
+    assert site.posts == 1
+
+
+async def test_a_folder_that_was_locked_is_free_after_its_run(site: Site) -> None:
+    await site.run("A fox")
+    assert (await site.run("A crow")).exit_code == 0
+
+
+async def test_nothing_is_left_half_written(site: Site, tmp_path: Path) -> None:
+    site.sandbox.behaviour = faults(("cdn-truncated", "cdn-ok"))
+    await site.run(*FOXES)
+    assert not list(tmp_path.rglob("*.part"))
