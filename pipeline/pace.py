@@ -33,11 +33,12 @@ class Pace:
     def __init__(self, per_minute: float | None, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
         """At most `per_minute` turns a minute, evenly; None: as many as are asked for, but for pauses."""
         interval = 60.0 / per_minute if per_minute else 0.0
-        alone = interval >= _BURST
-        self._interval = interval * _MARGIN + (_JITTER if alone else 0.0)
-        # A server that lets one request in at a time can't take a late one and a punctual one so close together:
-        # then the next slot counts from when the last request really left. Otherwise half its burst is made use of.
-        self._catch_up = 0.0 if alone or not interval else (_BURST - interval) / 2
+        # A server that lets in one request at a time, or hardly more, bears no two that drew nearer on their way: they
+        # keep further apart, and each slot counts from when the last request really left. Where there is room, half
+        # of it is for whoever wakes late to catch up.
+        room = _BURST - interval - _JITTER
+        self._interval = interval * _MARGIN + (_JITTER if room < 0 else 0.0)
+        self._catch_up = max(room, 0.0) / 2 if interval else 0.0
         self._clock = clock
         self._sleep = sleep
         self._next = 0.0
@@ -59,14 +60,14 @@ class Pace:
         """Give nobody a turn for so long; of several pauses the one that ends last holds.
 
         Args:
-            seconds: What the server asked for; None where it said nothing: then a second, and twice as long each time
-                that it refuses again right after.
+            seconds: What the server asked for. Where it named no time, or none that is left (None or 0), it is a
+                second, and twice as long each time that it refuses again right after.
 
         Returns:
             Seconds from now until the next turn, at least.
         """
         now = self._clock()
-        if seconds is None:
+        if not seconds:
             if now < self._paused_until:
                 return self._paused_until - now
             self._backoff = min(max(1.0, self._backoff * 2), 60.0)

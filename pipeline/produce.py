@@ -25,6 +25,7 @@ from pipeline.errors import (
     NotSent,
     RateLimited,
     StopRun,
+    StorageFailed,
     TryAgain,
     Unavailable,
 )
@@ -42,6 +43,9 @@ _CAUSE: dict[type[TryAgain], str] = {
     NoPicture: "filtered",
 }
 """What to count an item under that was tried again until nothing more could be tried; else `unavailable`."""
+
+ROOM = 64 * 1024 * 1024
+"""Bytes that must be free before a request is sent: what is paid for must find a place."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class Producer:
     locate: Callable[[str], str]
     fetch_slots: anyio.CapacityLimiter
     tally: Tally = field(default_factory=Tally)
+    _learned: dict[str, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def request(self, request: Request) -> None:
@@ -140,19 +145,38 @@ class Producer:
         with self.gate.waiting():
             await anyio.sleep(seconds)
 
+    def _price(self, item: Item) -> int | None:
+        """Tokens that one image costs: by list price, or else the most that one has cost so far."""
+        return (models.find(item.model) or models.unknown(item.model)).price or self._learned.get(item.model)
+
     async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
         """One POST: from its turn to its receipt."""
         model = models.find(item.model) or models.unknown(item.model)
-        price = None if model.price is None else model.price * len(indexes)
+        each = self._price(item)
+        price = None if each is None else each * len(indexes)
         async with self._turn(price or 0) as bill:
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
             body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
+            self._check_room()
             await self.ledger.intend(attempt, self.run, item, indexes, price, utc_now())
             generation = await self._send(attempt, item, body, bill)
         if not generation.images:
             raise NoPicture("the answer held no picture: the prompt or the picture was filtered")
         pairs = zip(indexes, generation.images, strict=False)
         return [Claim(item, index, image, attempt) for index, image in pairs]
+
+    def _check_room(self) -> None:
+        """Make sure that what is about to be paid for can be kept.
+
+        Raises:
+            StorageFailed: The disk is nearly full.
+        """
+        free = self.names.free_bytes()
+        if free < ROOM:
+            raise StorageFailed(
+                f"the output folder's disk has only {free / 1e6:,.0f} MB left, and {ROOM / 1e6:,.0f} MB are kept free "
+                "for what is under way: nothing more is asked for; free some space, then run again"
+            )
 
     @asynccontextmanager
     async def _turn(self, price: int) -> AsyncIterator["Bill"]:
@@ -232,6 +256,7 @@ class Producer:
             answer=answer.body,
             inference_id=answer.inference_id,
             made_by=self.base if answer.sandbox and not item.sandbox else None,
+            cost=wire.cost(answer),
         )
         try:
             generation = shapes.understand(answer)
@@ -243,6 +268,8 @@ class Producer:
             self.tally.unknown_cost += 1
         else:
             bill.cost = generation.tokens_used
+            each = generation.tokens_used // max(1, len(generation.images))
+            self._learned[item.model] = max(each, self._learned.get(item.model, 0))
         self.tally.tokens += generation.tokens_used or 0
         self.tally.usd += generation.usd or 0.0
         self.ledger.understood(attempt, len(generation.images), generation.tokens_used, generation.usd)
@@ -300,7 +327,7 @@ class Producer:
     def _row(
         self, item: Item, index: int, claim: Claim | None, *, cause: str | None = None, error: str | None = None
     ) -> ImageRow:
-        made = sum(index in attempt.indexes for attempt in self.ledger.attempts(item.key))
+        made = sum(index in attempt.indexes for attempt in self.ledger.attempts(item.key, answers=False))
         # A failed row that names a path says that the picture had been delivered: the next run may ask for it again.
         before = self.ledger.images(item.key).get(index) if claim and claim.replaces else None
         return ImageRow(
@@ -319,7 +346,7 @@ class Producer:
         )
 
     def _tell(self, item: Item, row: ImageRow) -> None:
-        self.on_record(record_of(item, row.idx, row, self.ledger.attempts(item.key), row.created_at))
+        self.on_record(record_of(item, row.idx, row, self.ledger.attempts(item.key, answers=False), row.created_at))
 
 
 @dataclass(slots=True)

@@ -4,9 +4,9 @@ import secrets
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
-from pipeline.commands.opening import LEDGER, planner
+from pipeline.commands.opening import LEDGER, planner, read_again
 from pipeline.commands.summary import MaybePaid, Summary
-from pipeline.errors import Interrupted, StopRun
+from pipeline.errors import Interrupted, StopRun, StorageFailed
 from pipeline.gate import Gate
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Claim, Item, Job, Record, Request
@@ -75,10 +75,13 @@ class Run:
             summary = self._summary()
             if work:
                 ledger.start_run(self.id, view.utc_now(), self.job.endpoint)
+                read_again(ledger)
                 reason, summary = await self._make(store, ledger, plan, total, summary)
             summary = self._close(ledger, summary, reason)
             if work:
-                ledger.end_run(self.id, view.utc_now(), summary.exit_code)
+                # On a full disk there is still something to tell; the next run then tells of these attempts again.
+                with suppress(StorageFailed):
+                    ledger.end_run(self.id, view.utc_now(), summary.exit_code)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
     def _count(self, plan: Planner) -> tuple[int, int]:
@@ -112,7 +115,7 @@ class Run:
                 async with anyio.create_task_group() as group:
                     group.start_soon(_watch, gate, group.cancel_scope, self.job.limits.grace, progress)
                     await run_pool(
-                        workers, self._work(plan), _doing(producer, gate), is_open=lambda: gate.reason is None
+                        workers, self._work(plan, gate), _doing(producer, gate), is_open=lambda: gate.reason is None
                     )
                     group.cancel_scope.cancel()
         tally = producer.tally
@@ -124,7 +127,14 @@ class Run:
             unknown_cost=tally.unknown_cost,
         )
 
-    def _work(self, plan: Planner) -> Iterator[Work]:
+    def _work(self, plan: Planner, gate: Gate) -> Iterator[Work]:
+        """All there is to do, decided item by item as workers come free; what makes that impossible ends the run."""
+        try:
+            yield from self._decided(plan)
+        except StopRun as reason:
+            gate.close(reason)
+
+    def _decided(self, plan: Planner) -> Iterator[Work]:
         for decision in plan.decisions(jobfile.expand(self.job)):
             item = decision.item
             for row in decision.rename:
@@ -155,6 +165,8 @@ class Run:
             manifest.write(self.job.output / manifest.NAME, counting())
         except StopRun as error:
             reason = reason or error
+            counted.clear()
+            deque(counting(), maxlen=0)
         failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
         return replace(
             summary,

@@ -44,6 +44,8 @@ async def wire(
         web.api_session(concurrency=limits.concurrency, timeout=limits.request_timeout)
     )
     cdn = await stack.enter_async_context(web.cdn_session(downloads=limits.downloads, allow_private=endpoint.private))
+    if endpoint.key and endpoint.base.startswith("http:") and not endpoint.private:
+        note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
     https_only = endpoint.base.startswith("https:")
     return Producer(
         run=run,

@@ -6,7 +6,7 @@ make objects, duplicate keys) before anything is made of it. PyYAML's own compos
 nesting.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -51,7 +51,7 @@ class Node:
     line: int
     column: int
     size: int = 1
-    merged: set[str] = field(default_factory=set)
+    merged: frozenset[str] = frozenset()
 
     def plain(self) -> Any:
         """The same as lists, dicts and scalars."""
@@ -255,7 +255,7 @@ class _Composer:
             place = Place(self._file, key.line, key.column)
             message = f"{name!r} is written twice: on line {first.line} and on line {key.line}"
             self._mistakes.add(place, message, "keep one of the two")
-        parent.merged.discard(name)
+        parent.merged -= {name}
         parent.value[name] = (key, node)
 
     def _merge(self, parent: Node, node: Node) -> None:
@@ -271,7 +271,7 @@ class _Composer:
             for name, pair in source.value.items():
                 if name not in parent.value:
                     parent.value[name] = pair
-                    parent.merged.add(name)
+                    parent.merged |= {name}
 
     def _check_tag(self, event: yaml.NodeEvent) -> None:
         tag = getattr(event, "tag", None)

@@ -13,6 +13,7 @@ from pipeline.ledger.rows import SCHEMA, VERSION, Attempt, ImageRow, Recipe, col
 from pipeline.model import Item
 
 _ATTEMPT = columns(Attempt)
+_WITHOUT_ANSWER = _ATTEMPT.replace("answer", "NULL AS answer")
 _IMAGE = columns(ImageRow)
 _RECIPE = columns(Recipe)
 
@@ -50,11 +51,16 @@ class LedgerReader:
         rows = self._read(f"SELECT {_IMAGE} FROM images WHERE key = ?", (key,))
         return {row[1]: ImageRow(*row) for row in rows}
 
-    def attempts(self, key: str) -> list[Attempt]:
-        """Every attempt made for this key, oldest first."""
-        return [
-            _attempt(row) for row in self._read(f"SELECT {_ATTEMPT} FROM attempts WHERE key = ? ORDER BY seq", (key,))
-        ]
+    def attempts(self, key: str, *, answers: bool = True) -> list[Attempt]:
+        """Every attempt made for this key, oldest first; without their `answers`, which may be large, on request."""
+        chosen = _ATTEMPT if answers else _WITHOUT_ANSWER
+        query = f"SELECT {chosen} FROM attempts WHERE key = ? ORDER BY seq"
+        return [_attempt(row) for row in self._read(query, (key,))]
+
+    def unread(self) -> list[Attempt]:
+        """Paid attempts of runs that were killed before they could write down what the answer holds."""
+        query = f"SELECT {_ATTEMPT} FROM attempts WHERE state = 'paid' AND delivered IS NULL AND answer IS NOT NULL"
+        return [_attempt(row) for row in self._read(query, ())]
 
     def maybe_billed(self) -> list[Attempt]:
         """The attempts that may have been billed without an answer and that no run has reported yet, oldest first."""

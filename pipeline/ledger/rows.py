@@ -27,6 +27,7 @@ CREATE TABLE attempts (
 ) STRICT;
 CREATE INDEX attempts_by_key ON attempts (key);
 CREATE INDEX attempts_open ON attempts (seq) WHERE state IN ('intent', 'maybe');
+CREATE INDEX attempts_unread ON attempts (seq) WHERE state = 'paid' AND delivered IS NULL;
 CREATE TABLE images (
     key TEXT NOT NULL, idx INTEGER NOT NULL, item TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('saved', 'failed')), created_at TEXT NOT NULL,

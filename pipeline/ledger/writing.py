@@ -110,21 +110,32 @@ class Ledger(LedgerReader):
         )
 
     async def paid(
-        self, attempt: str, at: str, *, status: int, answer: bytes, inference_id: str | None, made_by: str | None
+        self,
+        attempt: str,
+        at: str,
+        *,
+        status: int,
+        answer: bytes,
+        inference_id: str | None,
+        made_by: str | None,
+        cost: tuple[int | None, float | None] = (None, None),
     ) -> None:
-        """The answer of an attempt, as it came. From here on nothing asks for it again."""
+        """The answer of an attempt, as it came. From here on nothing asks for it again.
+
+        `cost` is what its headers say: tokens and USD. What the answer itself says is for `understood`.
+        """
         await self._write(
             (
                 "UPDATE attempts SET state = 'paid', ended_at = ?, status = ?, answer = ?, inference_id = ?, "
-                "made_by = ? WHERE id = ?",
-                (at, status, answer, inference_id, made_by, attempt),
+                "made_by = ?, tokens = ?, usd = ? WHERE id = ?",
+                (at, status, answer, inference_id, made_by, *cost, attempt),
             )
         )
 
     def understood(self, attempt: str, delivered: int, tokens: int | None, usd: float | None) -> None:
         """What the answer says it holds and cost. It can be read from the answer again, so it waits for no commit."""
         statement = (
-            "UPDATE attempts SET delivered = ?, tokens = ?, usd = ? WHERE id = ?",
+            "UPDATE attempts SET delivered = ?, tokens = coalesce(?, tokens), usd = coalesce(?, usd) WHERE id = ?",
             (delivered, tokens, usd, attempt),
         )
         self._queue.append(_Entry((statement,)))

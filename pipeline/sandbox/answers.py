@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -87,6 +88,8 @@ def vendor_form(desk: Desk) -> Middleware:
             return error(request, refusal, desk.clock())
         except web.HTTPRequestEntityTooLarge:
             return error(request, Refusal(413, "request entity too large"), desk.clock())
+        except sqlite3.Error as failure:
+            return error(request, Refusal(500, f"the sandbox can't keep its books: {failure}"), desk.clock())
         except (web.HTTPMethodNotAllowed, web.HTTPNotFound):
             return error(request, Refusal(404, f"Cannot {request.method} {request.path}"), desk.clock())
 
