@@ -166,7 +166,9 @@ class Run:
         except StopRun as error:
             reason = reason or error
             counted.clear()
-            deque(counting(), maxlen=0)
+            # What can still be told is told, even of a job or a ledger that can no longer be read to its end.
+            with suppress(StopRun):
+                deque(counting(), maxlen=0)
         failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
         return replace(
             summary,
@@ -175,7 +177,7 @@ class Run:
             made=self.made,
             failed=failed,
             pending=counted["pending"],
-            maybe_billed=tuple(MaybePaid(a.id, a.item, a.price, a.error) for a in ledger.maybe_billed()),
+            maybe_billed=_maybe_billed(ledger),
             reason=str(reason) if reason else None,
             exit_code=reason.exit_code if reason else 1 if failed else 0,
         )
@@ -240,6 +242,13 @@ async def _call(
     endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
     return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
+
+
+def _maybe_billed(ledger: Ledger) -> tuple[MaybePaid, ...]:
+    """What may have been billed without an answer; none where the ledger, as the reason then says, can't be read."""
+    with suppress(StorageFailed):
+        return tuple(MaybePaid(a.id, a.item, a.price, a.error) for a in ledger.maybe_billed())
+    return ()
 
 
 def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:

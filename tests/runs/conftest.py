@@ -1,9 +1,12 @@
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pipeline import outage, retry
+from pipeline import retry
+from pipeline.commands import wiring
+from pipeline.outage import Outage
 from pipeline.sandbox import Sandbox
 from tests.runs.site import Site
 
@@ -15,8 +18,7 @@ def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _short_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    defaults = outage.Outage.__init__.__kwdefaults__
-    monkeypatch.setattr(outage.Outage.__init__, "__kwdefaults__", defaults | {"probe_every": (0.001, 0.002)})
+    monkeypatch.setattr(wiring, "Outage", partial(Outage, probe_every=(0.001, 0.002)))
 
 
 @pytest.fixture

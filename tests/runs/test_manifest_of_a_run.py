@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import fields
+from itertools import pairwise
 
 from PIL import Image
 
@@ -58,7 +59,7 @@ async def test_during_a_run_lines_are_only_appended_and_each_is_whole(site: Site
     site.sandbox.behaviour = faults(Fault("400", match="Fox 3"))
     await site.run("An old one", *(f"Fox {n}" for n in range(6)), on_record=look)
     assert len(states) == 6
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         assert after.startswith(before)
         assert after.endswith(b"\n")
     assert b"An old one" in states[0]
