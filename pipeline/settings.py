@@ -64,7 +64,9 @@ class Endpoint:
             return not ip_address(host).is_global
         except ValueError:
             # A name without a dot, or under a suffix that no public name has (RFC 6761, RFC 6762, RFC 8375, ICANN).
-            return "." not in host or host.endswith((".localhost", ".local", ".lan", ".internal", ".home.arpa"))
+            return bool(host) and (
+                "." not in host or host.endswith((".localhost", ".local", ".lan", ".internal", ".home.arpa"))
+            )
 
     def require_key(self) -> None:
         """Make sure that there is a key where one is needed.

@@ -167,7 +167,11 @@ def test_another_server_may_be_asked_without_a_key() -> None:
         ("http://8.8.8.8", False),
         ("https://api.aimlapi.com", False),
         ("https://localhost.example.com", False),
-        ("https://notlocalhost", False),
+        ("http://gpu-box:8080", True),
+        ("https://images.lan/api", True),
+        ("https://lan.example.com", False),
+        ("https://notlocal", True),
+        ("https://my.notlocal", False),
         ("", False),
     ],
 )
