@@ -5,9 +5,10 @@ most. A 429 is no attempt: its pause is everybody's (`pace`), so nobody backs of
 """
 
 import random
-import re
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -43,9 +44,8 @@ FETCHES_OF_GONE = 3
 ONCE_MORE = (MaybeBilled, NoPicture)
 """What may have been paid for: tried again once, never twice."""
 
+Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
-
-_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
@@ -57,17 +57,24 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     Returns:
         At least 0; None where there is no such header, or it can't be read.
     """
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and _SECONDS.fullmatch(value):
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
         return min(float(value), RETRY_AFTER_CAP)
+    until, now = _http_date(value), _http_date(date or "")
+    if until is None or now is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
+
+
+def _http_date(text: str) -> datetime | None:
+    """A date in any of the three forms of HTTP (RFC 9110, 5.6.7); the one without a zone is in UTC like the others."""
+    if not text.isascii():
+        return None
     try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
-        seconds = (until - now).total_seconds()
+        moment = parsedate_to_datetime(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    return min(max(seconds, 0.0), RETRY_AFTER_CAP)
 
 
 def full_jitter(number: int, rng: random.Random) -> float:
@@ -79,30 +86,32 @@ def full_jitter(number: int, rng: random.Random) -> float:
 
 
 class _History:
-    """The failures of one request so far; tenacity asks it whether to stop and how long to wait."""
+    """The failures of one request so far.
 
-    def __init__(self, limits: Limits, rng: random.Random) -> None:
+    Tenacity tells of each one first (`after`); `wait` and `stop` change nothing, so their order does not matter.
+    """
+
+    def __init__(self, limits: Limits, rng: random.Random, clock: Clock) -> None:
         self._limits = limits
         self._rng = rng
+        self._clock = clock
         self._counted = 0
         self._risked: Counter[type[BaseException]] = Counter()
         self._refused_since: float | None = None
 
-    def stop(self, state: RetryCallState) -> bool:
-        """Whether no further attempt is to be made. Asked once for each failure."""
+    def after(self, state: RetryCallState) -> None:
+        """Take note of a failure."""
         error = _error(state)
         if isinstance(error, RateLimited):
-            self._check_patience(state, error)
-            return False
+            self._check_patience(error)
+            return
         self._refused_since = None
-        if isinstance(error, NotSent | Unavailable) and not error.counted:
-            return False
-        self._counted += 1
+        if not isinstance(error, NotSent | Unavailable) or error.counted:
+            self._counted += 1
         self._risked[type(error)] += 1
-        return self._counted >= self._limits.attempts or any(self._risked[kind] > 1 for kind in ONCE_MORE)
 
-    def _check_patience(self, state: RetryCallState, error: RateLimited) -> None:
-        now = state.outcome_timestamp or 0.0
+    def _check_patience(self, error: RateLimited) -> None:
+        now = self._clock()
         if self._refused_since is None:
             self._refused_since = now
         refused_for = now - self._refused_since
@@ -111,6 +120,10 @@ class _History:
                 f"the API has answered 429 for {duration(refused_for)} ({error}): lower limits.requests_per_minute, "
                 "or run again later; everything so far is recorded"
             )
+
+    def stop(self, _state: RetryCallState) -> bool:
+        """Whether no further attempt is to be made."""
+        return self._counted >= self._limits.attempts or any(self._risked[kind] > 1 for kind in ONCE_MORE)
 
     def wait(self, state: RetryCallState) -> float:
         """Seconds until the next attempt."""
@@ -121,21 +134,28 @@ class _History:
         return max(full_jitter(max(self._counted, 1), self._rng), asked or 0.0)
 
 
-def asking(limits: Limits, *, sleep: Sleep, rng: random.Random | None = None) -> AsyncRetrying:
+def asking(
+    limits: Limits, *, sleep: Sleep, rng: random.Random | None = None, clock: Clock = time.monotonic
+) -> AsyncRetrying:
     """The attempts of one request to the API; the last error is raised when no more are to be made.
 
     | after | again | counted | wait |
     |---|---|---|---|
-    | `NotSent`, `Unavailable` | up to `limits.attempts` in all | yes | full jitter, or longer if the server says so |
+    | `NotSent`, `Unavailable` | up to `limits.attempts` in all | but in an outage | full jitter, or longer if it says so |
     | `RateLimited` | for up to `limits.patience` without a break | no | none: the pause is everybody's |
     | `MaybeBilled`, `NoPicture` | once each | yes | full jitter |
 
     Raises:
         ProviderUnavailable: Nothing but 429 for longer than `limits.patience`.
     """
-    history = _History(limits, rng or random.Random())
+    history = _History(limits, rng or random.Random(), clock)
     return AsyncRetrying(
-        retry=retry_if_exception_type(TryAgain), stop=history.stop, wait=history.wait, sleep=sleep, reraise=True
+        retry=retry_if_exception_type(TryAgain),
+        after=history.after,
+        wait=history.wait,
+        stop=history.stop,
+        sleep=sleep,
+        reraise=True,
     )
 
 

@@ -1,0 +1,342 @@
+import math
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import repeat
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tenacity import AsyncRetrying
+
+from pipeline.errors import (
+    DownloadBroken,
+    GiveUp,
+    MaybeBilled,
+    NoPicture,
+    NotSent,
+    ProviderUnavailable,
+    RateLimited,
+    TryAgain,
+    Unavailable,
+)
+from pipeline.model import Limits
+from pipeline.retry import (
+    BACKOFF_CAP,
+    FETCHES,
+    FETCHES_OF_GONE,
+    RETRY_AFTER_CAP,
+    asking,
+    fetching,
+    full_jitter,
+    parse_retry_after,
+)
+from tests.clock import in_virtual_time
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+class Longest(random.Random):
+    """Chance at its worst: always the upper bound."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+def uncounted(error: NotSent | Unavailable) -> NotSent | Unavailable:
+    error.counted = False
+    return error
+
+
+class Attempts:
+    """Meets one error after the other, and then succeeds; notes what was waited in between."""
+
+    def __init__(self, errors: Iterator[Exception]) -> None:
+        self.made = 0
+        self.waits: list[float] = []
+        self._errors = errors
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await anyio.sleep(seconds)
+
+    async def run(self, policy: AsyncRetrying, each: Callable[[], Awaitable[None]] | None = None) -> str:
+        async for attempt in policy:
+            with attempt:
+                self.made += 1
+                if each:
+                    await each()
+                error = next(self._errors, None)
+                if error:
+                    raise error
+                return "done"
+        raise AssertionError("ended without an answer and without an error")
+
+
+def ask(attempts: Attempts, limits: Limits | None = None, rng: random.Random | None = None) -> AsyncRetrying:
+    return asking(limits or Limits(), sleep=attempts.sleep, rng=rng or Longest(), clock=anyio.current_time)
+
+
+@pytest.mark.parametrize("error", [NotSent("no route"), Unavailable("503")])
+@in_virtual_time
+async def test_what_costs_nothing_is_tried_as_often_as_the_limits_say(error: TryAgain) -> None:
+    attempts = Attempts(repeat(error))
+    with pytest.raises(type(error)) as raised:
+        await attempts.run(ask(attempts, Limits(attempts=5)))
+    assert raised.value is error
+    assert attempts.made == 5
+
+
+@in_virtual_time
+async def test_each_backoff_may_be_twice_as_long_as_the_one_before() -> None:
+    attempts = Attempts(repeat(NotSent("no route")))
+    with pytest.raises(NotSent):
+        await attempts.run(ask(attempts, Limits(attempts=9)))
+    assert attempts.waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+@in_virtual_time
+async def test_the_attempts_end_with_the_first_success() -> None:
+    attempts = Attempts(iter([NotSent("a"), Unavailable("b"), RateLimited("c")]))
+    assert await attempts.run(ask(attempts)) == "done"
+    assert attempts.made == 4
+
+
+@pytest.mark.parametrize("kind", [MaybeBilled, NoPicture])
+@in_virtual_time
+async def test_what_may_have_been_paid_for_is_tried_once_more_and_no_more(kind: type[TryAgain]) -> None:
+    attempts = Attempts(repeat(kind("who knows")))
+    with pytest.raises(kind):
+        await attempts.run(ask(attempts))
+    assert attempts.made == 2
+
+
+@in_virtual_time
+async def test_what_may_have_been_paid_for_stays_so_whatever_fails_in_between() -> None:
+    attempts = Attempts(iter([MaybeBilled("a"), RateLimited("b"), NotSent("c"), NoPicture("d"), MaybeBilled("e")]))
+    with pytest.raises(MaybeBilled, match="e"):
+        await attempts.run(ask(attempts))
+    assert attempts.made == 5
+
+
+@in_virtual_time
+async def test_a_request_that_may_have_been_paid_for_is_an_attempt_like_others() -> None:
+    attempts = Attempts(iter([MaybeBilled("a"), NotSent("b"), NotSent("c")]))
+    with pytest.raises(NotSent, match="c"):
+        await attempts.run(ask(attempts, Limits(attempts=3)))
+
+
+@pytest.mark.parametrize("error", [GiveUp("400", cause="rejected"), ProviderUnavailable("out"), ValueError("bug")])
+@in_virtual_time
+async def test_what_can_not_succeed_is_not_tried_again(error: Exception) -> None:
+    attempts = Attempts(repeat(error))
+    with pytest.raises(type(error)) as raised:
+        await attempts.run(ask(attempts))
+    assert raised.value is error
+    assert attempts.made == 1
+
+
+@in_virtual_time
+async def test_429s_use_up_no_attempts_and_wait_for_nothing_of_their_own() -> None:
+    attempts = Attempts(iter([*repeat(RateLimited("429", 30.0), 200), NotSent("a")]))
+    assert await attempts.run(ask(attempts, Limits(attempts=2))) == "done"
+    assert attempts.made == 202
+    assert attempts.waits == [0.0] * 200 + [1.0]
+
+
+@in_virtual_time
+async def test_429s_for_longer_than_the_patience_end_the_run() -> None:
+    attempts = Attempts(repeat(RateLimited("429: slow down")))
+    with pytest.raises(ProviderUnavailable, match=r"429 for 2 min 10 s \(429: slow down\): lower limits.requests_per"):
+        await attempts.run(ask(attempts, Limits(patience=120)), lambda: anyio.sleep(10))
+    assert anyio.current_time() == pytest.approx(140)
+
+
+@in_virtual_time
+async def test_any_other_answer_renews_the_patience_with_429s() -> None:
+    errors = [*repeat(RateLimited("429"), 12), NotSent("a"), *repeat(RateLimited("429"), 12)]
+    attempts = Attempts(iter(errors))
+    assert await attempts.run(ask(attempts, Limits(patience=120)), lambda: anyio.sleep(10)) == "done"
+
+
+@pytest.mark.parametrize("kind", [NotSent, Unavailable])
+@in_virtual_time
+async def test_failures_while_the_provider_is_out_for_everybody_use_up_no_attempts(
+    kind: type[NotSent] | type[Unavailable],
+) -> None:
+    attempts = Attempts(iter([*(uncounted(kind("out")) for _ in range(50)), kind("a")]))
+    assert await attempts.run(ask(attempts, Limits(attempts=2))) == "done"
+    assert attempts.made == 52
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(None, 1.0), (0.0, 1.0), (0.5, 1.0), (17.0, 17.0)])
+@in_virtual_time
+async def test_an_unavailable_provider_is_given_the_time_it_asks_for(asked: float | None, waited: float) -> None:
+    attempts = Attempts(iter([Unavailable("503", asked)]))
+    await attempts.run(ask(attempts))
+    assert attempts.waits == [waited]
+
+
+@in_virtual_time
+async def test_two_requests_count_their_failures_apart() -> None:
+    for _ in range(2):
+        attempts = Attempts(iter([MaybeBilled("a")]))
+        assert await attempts.run(ask(attempts)) == "done"
+
+
+@in_virtual_time
+async def test_without_a_chance_of_its_own_a_policy_backs_off_all_the_same() -> None:
+    attempts = Attempts(iter([NotSent("a")]))
+    assert await attempts.run(asking(Limits(), sleep=attempts.sleep)) == "done"
+    assert 0 <= attempts.waits[0] <= 1
+    attempts = Attempts(iter([DownloadBroken("a")]))
+    assert await attempts.run(fetching(sleep=attempts.sleep)) == "done"
+    assert 0 <= attempts.waits[0] <= 1
+
+
+@in_virtual_time
+async def test_a_download_is_tried_more_often_than_a_request() -> None:
+    attempts = Attempts(repeat(DownloadBroken("cut off")))
+    with pytest.raises(DownloadBroken):
+        await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
+    assert attempts.made == FETCHES == 6
+    assert attempts.waits == [1, 2, 4, 8, 16]
+
+
+@in_virtual_time
+async def test_a_picture_that_is_not_there_is_asked_for_a_few_times() -> None:
+    attempts = Attempts(repeat(DownloadBroken("404", cause="lost")))
+    with pytest.raises(DownloadBroken):
+        await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
+    assert attempts.made == FETCHES_OF_GONE == 3
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (7.0, 7.0), (3600.0, BACKOFF_CAP)])
+@in_virtual_time
+async def test_a_cdn_is_given_the_time_it_asks_for_within_reason(asked: float, waited: float) -> None:
+    attempts = Attempts(iter([DownloadBroken("503", asked)]))
+    await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
+    assert attempts.waits == [waited]
+
+
+@pytest.mark.parametrize("error", [GiveUp("403", cause="lost"), NotSent("a")])
+@in_virtual_time
+async def test_of_a_download_only_what_broke_is_tried_again(error: Exception) -> None:
+    attempts = Attempts(repeat(error))
+    with pytest.raises(type(error)):
+        await attempts.run(fetching(sleep=attempts.sleep))
+    assert attempts.made == 1
+
+
+@given(number=st.integers(1, 10_000), seed=st.integers())
+def test_a_backoff_is_anything_from_nothing_to_its_bound(number: int, seed: int) -> None:
+    bound = min(BACKOFF_CAP, 2.0 ** min(number - 1, 100))
+    assert 0 <= full_jitter(number, random.Random(seed)) <= bound
+    assert full_jitter(number, Longest()) == bound
+
+
+def test_backoffs_fill_their_whole_span() -> None:
+    rng = random.Random(1)
+    waits = [full_jitter(4, rng) for _ in range(1_000)]
+    assert min(waits) < 0.2
+    assert max(waits) > 7.8
+    assert 3.7 < sum(waits) / len(waits) < 4.3
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("17", 17.0),
+        (" 17\t", 17.0),
+        ("007", 7.0),
+        ("3600", 3600.0),
+        ("3601", RETRY_AFTER_CAP),
+        ("999999999", RETRY_AFTER_CAP),
+        ("9" * 10, RETRY_AFTER_CAP),
+        ("9" * 6_000, RETRY_AFTER_CAP),
+    ],
+)
+def test_seconds_are_read_and_capped(value: str, seconds: float) -> None:
+    assert parse_retry_after(value) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "  ",
+        "-5",
+        "+5",
+        "1.5",
+        "1_0",
+        "1e3",
+        "0x10",
+        "nan",
+        "inf",
+        "-inf",
+        "soon",
+        "5 s",
+        "5, 6",
+        "٣",
+        "１２",
+        "²",
+    ],
+)
+def test_what_is_neither_seconds_nor_a_date_says_nothing(value: str | None) -> None:
+    assert parse_retry_after(value, DATE) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Sun, 06 Nov 1994 08:51:07 GMT", "Sunday, 06-Nov-94 08:51:07 GMT", "Sun Nov  6 08:51:07 1994"],
+    ids=["IMF-fixdate", "RFC 850", "asctime"],
+)
+@pytest.mark.parametrize(
+    "date",
+    [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 09:49:37 +0100"],
+)
+def test_every_form_of_a_date_is_read_against_the_answers_own(value: str, date: str) -> None:
+    assert parse_retry_after(value, date) == 90.0
+
+
+def test_a_date_that_has_passed_asks_for_nothing() -> None:
+    assert parse_retry_after(DATE, "Mon, 07 Nov 1994 08:49:37 GMT") == 0.0
+
+
+def test_a_date_far_away_is_capped() -> None:
+    assert parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT", DATE) == RETRY_AFTER_CAP
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "٣", "Sun, 06 Nov 1994 25:61:61 GMT"])
+def test_a_date_is_not_read_against_a_clock_that_may_be_wrong(date: str | None) -> None:
+    assert parse_retry_after(DATE, date) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Sun, ٠٦ Nov 1994 08:49:37 GMT",
+        "Sun, 99 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 99999 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 +99999999999999",
+        ",",
+        "- - -",
+    ],
+)
+def test_a_broken_date_says_nothing(value: str) -> None:
+    assert parse_retry_after(value, DATE) is None
+
+
+DATES = st.lists(
+    st.sampled_from(
+        ["Sun,", "Sunday,", "06", "6", "Nov", "06-Nov-94", "1994", "08:49:37", ":", "GMT", "+0000", "-", "9" * 20]
+    )
+).map(" ".join)
+
+
+@given(value=st.one_of(st.none(), st.text(), DATES), date=st.one_of(st.none(), st.just(DATE), st.text(), DATES))
+def test_whatever_a_server_sends_gives_a_sane_time_or_none(value: str | None, date: str | None) -> None:
+    seconds = parse_retry_after(value, date)
+    assert seconds is None or (math.isfinite(seconds) and 0 <= seconds <= RETRY_AFTER_CAP)
