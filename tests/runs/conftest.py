@@ -7,8 +7,9 @@ import pytest
 from pipeline import retry
 from pipeline.commands import wiring
 from pipeline.outage import Outage
+from pipeline.pace import Pace
 from pipeline.sandbox import Sandbox
-from tests.runs.site import Site
+from tests.runs.site import Site, VirtualTime
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,14 @@ def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _short_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "Outage", partial(Outage, probe_every=(0.001, 0.002)))
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
+    """Pauses that the API asks for pass at once, and are noted."""
+    virtual = VirtualTime()
+    monkeypatch.setattr(wiring, "Pace", partial(Pace, clock=virtual.clock, sleep=virtual.sleep))
+    return virtual
 
 
 @pytest.fixture

@@ -87,3 +87,18 @@ class Site:
     def replaced(self) -> list[bytes]:
         """What is kept in the state folder because something else took its name."""
         return [path.read_bytes() for path in sorted(self.output.glob(".pipeline/replaced/*"))]
+
+
+class VirtualTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds

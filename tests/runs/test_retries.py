@@ -1,14 +1,10 @@
 """What is tried again, how often, and what it costs."""
 
-from functools import partial
-
 import pytest
 
 from pipeline import Selection
-from pipeline.commands import wiring
-from pipeline.pace import Pace
 from pipeline.sandbox import Behaviour, Fault, Sandbox
-from tests.runs.site import KEY, PRICE, Site, faults
+from tests.runs.site import KEY, PRICE, Site, VirtualTime, faults
 
 
 @pytest.mark.parametrize("kind", ["500", "500-text-status", "502", "503", "504"])
@@ -152,31 +148,9 @@ async def test_a_redirect_is_a_wrong_endpoint_and_no_post_follows_it(site: Site,
     assert "correct the endpoint" in (summary.reason or "")
 
 
-class VirtualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-@pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
-    virtual = VirtualTime()
-    monkeypatch.setattr(wiring, "Pace", partial(Pace, clock=virtual.clock, sleep=virtual.sleep))
-    return virtual
-
-
 @pytest.mark.parametrize(
     ("said", "paused"),
-    [("7", 7.0), ("999999", 3600.0), (None, 1.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", 1.0)],
+    [("7", 7.0), ("999999", 3600.0), (None, 1.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 1.0), ("0", 1.0), ("soon", 1.0)],
 )
 async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
     site: Site, time: VirtualTime, said: str | None, paused: float
@@ -187,22 +161,20 @@ async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
     assert sum(time.slept) == pytest.approx(paused, abs=0.01)
 
 
-async def test_many_429s_use_up_nobodys_attempts(site: Site) -> None:
+async def test_many_429s_use_up_nobodys_attempts(site: Site, time: VirtualTime) -> None:
     site.sandbox.behaviour = faults(Fault("429", times=40, retry_after="0"))
     summary = await site.run(*(f"Fox {n}" for n in range(10)), limits={"attempts": 1})
     assert (summary.exit_code, summary.saved, site.posts) == (0, 10, 50)
 
 
-async def test_a_server_that_bears_two_at_once_is_given_all_the_items(site: Site) -> None:
+async def test_a_server_that_bears_two_at_once_is_given_all_the_items(site: Site, time: VirtualTime) -> None:
     site.sandbox.behaviour = Behaviour(latency=0.005, concurrency=2, retry_after="0")
     summary = await site.run(*(f"Fox {n}" for n in range(10)), limits={"attempts": 1})
     assert (summary.exit_code, summary.saved) == (0, 10)
     assert site.sandbox.books.billed_credits() == 10 * PRICE
 
 
-async def test_nothing_but_429_ends_the_run_as_unavailable_once_patience_is_over(
-    site: Site, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_but_429_ends_the_run_as_unavailable_once_patience_is_over(site: Site, time: VirtualTime) -> None:
     site.sandbox.behaviour = faults(Fault("429", retry_after="0"))
     summary = await site.run("A fox", "A crow", limits={"patience": 0.02})
     assert (summary.exit_code, summary.pending) == (5, 2)

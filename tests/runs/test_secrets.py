@@ -43,6 +43,7 @@ async def test_no_fault_brings_the_key_to_light(
     assert_kept_secret(site, summary, *capfd.readouterr(), caplog.text)
 
 
+@pytest.mark.usefixtures("time")
 @pytest.mark.parametrize("status", [200, 201, 307, 400, 401, 403, 429, 500, 502])
 async def test_a_server_that_echoes_the_key_does_not_get_it_written_down(
     site: Site, status: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
