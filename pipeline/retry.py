@@ -141,7 +141,7 @@ def asking(
 
     | after | again | counted | wait |
     |---|---|---|---|
-    | `NotSent`, `Unavailable` | up to `limits.attempts` in all | but in an outage | full jitter, or longer if it says so |
+    | `NotSent`, `Unavailable` | up to `limits.attempts` in all | not in an outage | full jitter, or what it asks for |
     | `RateLimited` | for up to `limits.patience` without a break | no | none: the pause is everybody's |
     | `MaybeBilled`, `NoPicture` | once each | yes | full jitter |
 

@@ -49,12 +49,12 @@ def _escaped(character: str) -> str:
 
 def without_query(url: str) -> str:
     """A URL as it may be shown: what follows `?` may be a signature that lets its reader in."""
-    if url.startswith("data:"):
+    if url[:5].lower() == "data:":
         return f"{url.partition(',')[0][:60]},…"
     try:
         parts = urlsplit(url)
     except ValueError:
-        return url.partition("?")[0]
+        return url.partition("?")[0].partition("#")[0].rpartition("@")[2]
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else parts.path
 
 
@@ -69,13 +69,16 @@ def plural(number: int, noun: str) -> str:
 
 
 def usd(amount: float) -> str:
-    """Dollars: to the cent, or to a hundredth of one below a dollar."""
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}".rstrip("0")
+    """Dollars to the cent; below a dollar to a hundredth of one where that says more: `$0.50`, `$0.078`."""
+    if 0 < amount < 0.00005:
+        return "<$0.0001"
+    cents, more = f"${amount:,.2f}", f"${amount:,.4f}".rstrip("0")
+    return more if amount < 1 and len(more) > len(cents) else cents
 
 
 def duration(seconds: float) -> str:
     """A span of time in its two largest units: `0.8 s`, `42 s`, `3 min 5 s`, `2 h 10 min`."""
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
