@@ -134,12 +134,9 @@ class Producer:
 
     async def _ask(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
         try:
-            async for attempt in retry.asking(self.limits, sleep=self._back_off):
-                with attempt:
-                    return await self._attempt(item, indexes)
+            return await retry.asking(self.limits, sleep=self._back_off)(self._attempt, item, indexes)
         except TryAgain as error:
             raise GiveUp(str(error), cause=_CAUSE.get(type(error), "unavailable")) from None
-        raise AssertionError("the retry policy ended without an answer and without an error")
 
     async def _back_off(self, seconds: float) -> None:
         with self.gate.waiting():
@@ -295,15 +292,16 @@ class Producer:
         with self.downloads.transfer(
             claim.image, stem, lambda width, height: model.accepts_shape(item.aspect_ratio, width, height), self.locate
         ) as transfer:
+
+            async def attempt() -> SavedImage:
+                async with self.fetch_slots:
+                    await self.names.make_room(item, claim.index)
+                    return await transfer.attempt()
+
             try:
-                async for attempt in retry.fetching(sleep=anyio.sleep):
-                    with attempt:
-                        async with self.fetch_slots:
-                            await self.names.make_room(item, claim.index)
-                            return await transfer.attempt()
+                return await retry.fetching(sleep=anyio.sleep)(attempt)
             except DownloadBroken as error:
                 raise GiveUp(str(error), cause=error.cause) from None
-        raise AssertionError("the retry policy ended without a picture and without an error")
 
     # Record.
 

@@ -74,6 +74,30 @@ async def test_the_grace_time_ends_what_does_not_finish(site: Site) -> None:
     assert (summary.exit_code, len(summary.maybe_billed), summary.pending) == (143, 1, 1)
 
 
+async def test_a_run_that_is_torn_down_is_finished_by_the_next_one_which_asks_for_nothing_that_was_answered(
+    site: Site,
+) -> None:
+    site.sandbox.behaviour = faults("cdn-hang", Fault("hang", match="7"))
+    with anyio.CancelScope() as scope:
+
+        async def tear_down() -> None:
+            while site.sandbox.books.gets() < 7:
+                await anyio.sleep(0.005)
+            scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(tear_down)
+            await site.run(*FOXES)
+    assert not site.pictures()
+    site.sandbox.behaviour = faults()
+    assert await site.asks() == 1
+    assert site.summary is not None
+    assert (site.summary.exit_code, site.summary.saved) == (0, 8)
+    (named,) = site.summary.maybe_billed
+    assert named.item.startswith("fox-7")
+    assert sum(record.tokens_used or 0 for record in site.records()) == 8 * PRICE
+
+
 async def test_a_run_outside_the_main_thread_leaves_signals_alone(site: Site) -> None:
     job = site.load("A fox")
     before = signal.getsignal(signal.SIGTERM)
