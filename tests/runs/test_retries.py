@@ -1,5 +1,8 @@
 """What is tried again, how often, and what it costs."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import pytest
 
 from pipeline import Selection
@@ -159,6 +162,15 @@ async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
     summary = await site.run("A fox", limits={"attempts": 1})
     assert (summary.exit_code, site.posts, site.sandbox.books.billed_credits()) == (0, 2, PRICE)
     assert sum(time.slept) == pytest.approx(paused, abs=0.01)
+
+
+async def test_a_429_that_names_a_date_pauses_until_then_by_the_servers_own_clock(
+    site: Site, time: VirtualTime
+) -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    site.sandbox.behaviour = faults(Fault("429", times=1, retry_after=until))
+    assert (await site.run("A fox")).exit_code == 0
+    assert sum(time.slept) == pytest.approx(90, abs=2)
 
 
 async def test_many_429s_use_up_nobodys_attempts(site: Site, time: VirtualTime) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -96,6 +98,30 @@ async def test_a_run_that_is_torn_down_is_finished_by_the_next_one_which_asks_fo
     (named,) = site.summary.maybe_billed
     assert named.item.startswith("fox-7")
     assert sum(record.tokens_used or 0 for record in site.records()) == 8 * PRICE
+
+
+async def killed_after_the_answer(site: Site, set_: str) -> None:
+    """Leave the ledger as a kill does that strikes between a paid answer and the next commit."""
+    site.sandbox.behaviour = faults("cdn-500")
+    await site.run("A fox")
+    site.sandbox.behaviour = faults()
+    with closing(sqlite3.connect(site.output / ".pipeline/ledger.db")) as db:
+        db.execute("DELETE FROM images")
+        db.execute(f"UPDATE attempts SET delivered = NULL, tokens = NULL, usd = NULL{set_}")
+        db.commit()
+
+
+async def test_an_answer_that_a_killed_run_had_no_time_to_read_is_read_by_the_next_one(site: Site) -> None:
+    await killed_after_the_answer(site, "")
+    assert await site.asks() == 0
+    assert (site.record().status, site.record().tokens_used) == ("saved", PRICE)
+
+
+async def test_an_unreadable_answer_of_a_killed_run_is_asked_for_again_once(site: Site) -> None:
+    await killed_after_the_answer(site, ", answer = CAST('oops' AS BLOB)")
+    assert await site.asks() == 1
+    assert site.record().status == "saved"
+    assert await site.asks() == 0
 
 
 async def test_a_run_outside_the_main_thread_leaves_signals_alone(site: Site) -> None:
