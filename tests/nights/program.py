@@ -1,0 +1,101 @@
+"""The program as a process of its own, and a sandbox as another: what a scheduler starts, stops and kills."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+KEY = "sk-live-4f9a1c77e0b2"
+PATIENCE = 50.0
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "pipeline", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "AIML_API_KEY": KEY, "PYTHONWARNINGS": "error"}
+
+
+def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end."""
+    return subprocess.run(
+        command(*arguments), env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+def start(*arguments: str | Path) -> "subprocess.Popen[str]":
+    """Start one command."""
+    return subprocess.Popen(
+        command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@contextmanager
+def sandbox(state: Path, *options: str) -> Iterator[str]:
+    """The sandbox as a process of its own, which outlives the runs that it serves; its base URL."""
+    process = start("sandbox", "--port", "0", "--state", state, *options)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def write_job(folder: Path, base: str, items: int, **limits: Any) -> Path:
+    """A job of so many items of two images each, whose output is `out` beside it."""
+    job = {
+        "name": "night",
+        "endpoint": base,
+        "output": str(folder / "out"),
+        "aspect_ratios": ["1:1"],
+        "prompts": [{"id": f"p{n}", "prompt": f"picture number {n}", "count": 2} for n in range(items)],
+        "limits": {"concurrency": 8, "downloads": 8, **limits},
+    }
+    path = folder / "night.yaml"
+    path.write_text(json.dumps(job))
+    return path
+
+
+def rows(database: Path, query: str) -> Sequence[Any]:
+    """What a query says of a database, or nothing while there is none."""
+    if not database.exists():
+        return []
+    connection = sqlite3.connect(database)
+    try:
+        return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        connection.close()
+
+
+def billed(state: Path) -> dict[str, int]:
+    """By the sandbox's own books: the ids of the attempts that were billed, and how often each."""
+    query = "SELECT client_request_id, count(*) FROM requests WHERE credits > 0 GROUP BY client_request_id"
+    return dict(rows(state / "books.db", query))
+
+
+def attempts(output: Path, state: str) -> set[str]:
+    """By the ledger: the ids of the attempts in one state."""
+    query = f"SELECT id FROM attempts WHERE state = '{state}'"
+    return {found for (found,) in rows(output / ".pipeline" / "ledger.db", query)}
+
+
+def wait_for(output: Path, state: str, number: int) -> None:
+    """Wait until the ledger has at least so many attempts in one state."""
+    deadline = time.monotonic() + PATIENCE
+    while len(attempts(output, state)) < number:
+        assert time.monotonic() < deadline, f"there were never {number} attempts in state {state}"
+        time.sleep(0.01)
