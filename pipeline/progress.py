@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Never, Self, TextIO
 
-from pipeline.text import duration, grouped, one_line
+from pipeline.text import duration, grouped, one_line, short
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -15,6 +16,14 @@ Mode = Literal["bar", "lines", "quiet"]
 
 EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
+
+_FORMAT = "{percentage:3.0f}% {bar} {desc}"
+
+_BESIDE = len("100% ") + 4 + 1
+"""Columns that the percentage, the shortest bar and a space take."""
+
+_LEAST_MISSED = ("tokens", "rate", "failed", "left")
+"""What is left out first where a terminal is narrow."""
 
 
 def mode_for(stream: TextIO, *, quiet: bool) -> Mode:
@@ -47,27 +56,29 @@ class Progress:
         self._bar: tqdm[Never] | None = None
 
     def __enter__(self) -> Self:
-        if self._mode == "bar":
+        if self._mode == "bar" and self._total:
             # Imported here: a run with nothing to show need not load it.
             from tqdm import tqdm
 
             # Its watcher thread is for loops that stall; ours is told of everything.
             tqdm.monitor_interval = 0
-            self._bar = tqdm(
-                total=self._total,
-                file=self._stream,
-                dynamic_ncols=True,
-                leave=False,
-                bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} images, {postfix}",
-            )
-            self._show()
+            with self._while_heard():
+                self._bar = tqdm(
+                    desc=self._state(),
+                    total=self._total,
+                    file=self._stream,
+                    dynamic_ncols=True,
+                    leave=False,
+                    bar_format=_FORMAT,
+                )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with self._while_heard():
+                self._bar.close()
 
     def saved(self, tokens: int | None) -> None:
         """One more image is there; `tokens` is what it cost, where known."""
@@ -83,32 +94,54 @@ class Progress:
     def note(self, text: str) -> None:
         """Say something in a line of its own, without tearing the bar."""
         line = one_line(text)
-        if self._bar is not None:
-            self._bar.write(line, file=self._stream)
-        elif self._mode == "lines":
-            print(line, file=self._stream, flush=True)
+        with self._while_heard():
+            if self._bar is not None:
+                self._bar.write(line, file=self._stream)
+            elif self._mode != "quiet":
+                print(line, file=self._stream, flush=True)
+
+    @contextmanager
+    def _while_heard(self) -> Iterator[None]:
+        """Say nothing more once nobody listens: a closed pipe or terminal is no reason to stop a run."""
+        try:
+            yield
+        except OSError:
+            self._mode = "quiet"
+            if self._bar is not None:
+                self._bar.disable = True
+                self._bar = None
 
     def _tick(self) -> None:
         if self._bar is not None:
-            self._show()
-            self._bar.update()
+            with self._while_heard():
+                columns = self._bar.format_dict["ncols"]
+                self._bar.set_description_str(self._state(columns and columns - _BESIDE), refresh=False)
+                self._bar.update()
         elif self._mode == "lines" and self._clock() - self._told >= self._every:
             self._told = self._clock()
-            done = self._saved + self._failed
-            self.note(f"{grouped(done)}/{grouped(self._total)} images, {self._rest()}")
+            self.note(self._state())
 
-    def _show(self) -> None:
-        assert self._bar is not None
-        self._bar.set_postfix_str(self._rest(), refresh=False)
+    def _state(self, room: int | None = None) -> str:
+        """How far the run is, in at most `room` characters where that is possible."""
+        parts = self._parts()
+        for name in _LEAST_MISSED:
+            if room is None or len(", ".join(parts.values())) <= room:
+                break
+            parts.pop(name, None)
+        return ", ".join(parts.values())
 
-    def _rest(self) -> str:
-        """Everything but the count: images a minute, tokens, failures, and how long it will still take."""
+    def _parts(self) -> dict[str, str]:
+        """Images, images a minute, tokens, failures and the time it will still take, as far as there are any."""
         elapsed = self._clock() - self._began
         done = self._saved + self._failed
-        parts = [f"{done / elapsed * 60:.0f}/min"] if done and elapsed > 0 else []
-        parts.append(f"{grouped(self._tokens)} tokens")
+        parts = {"images": f"{grouped(done)}/{grouped(self._total)} images"}
+        if done and elapsed > 0:
+            rate = done / elapsed * 60
+            parts["rate"] = f"{grouped(round(rate)) if rate >= 10 else f'{rate:.1f}'}/min"
+        if self._tokens:
+            parts["tokens"] = f"{short(self._tokens)} tokens"
         if self._failed:
-            parts.append(f"{grouped(self._failed)} failed")
+            parts["failed"] = f"{grouped(self._failed)} failed"
         if 0 < done < self._total:
-            parts.append(f"ETA {duration(elapsed / done * (self._total - done))}")
-        return ", ".join(parts)
+            parts["left"] = f"ETA {duration(elapsed / done * (self._total - done))}"
+        return parts

@@ -63,6 +63,13 @@ def grouped(number: int) -> str:
     return f"{number:,}"
 
 
+def short(number: int) -> str:
+    """A large whole number where there is little room: 9,999, then 56.2k, then 1.6M."""
+    if number < 10_000:
+        return grouped(number)
+    return f"{number / 1e3:.1f}k" if number < 999_950 else f"{number / 1e6:,.1f}M"
+
+
 def plural(number: int, noun: str) -> str:
     """A number and what it counts: `1 image`, `1,200 images`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

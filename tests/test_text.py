@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import duration, grouped, one_line, plural, printable, usd, without_query
+from pipeline.text import duration, grouped, one_line, plural, printable, short, usd, without_query
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,21 @@ def test_no_query_is_ever_shown(path: str, query: str) -> None:
 @pytest.mark.parametrize(("number", "shown"), [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")])
 def test_thousands_are_set_apart(number: int, shown: str) -> None:
     assert grouped(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0"),
+        (9_999, "9,999"),
+        (10_000, "10.0k"),
+        (999_949, "999.9k"),
+        (999_950, "1.0M"),
+        (5_200_000_000, "5,200.0M"),
+    ],
+)
+def test_large_numbers_can_be_told_in_few_characters(number: int, shown: str) -> None:
+    assert short(number) == shown
 
 
 @pytest.mark.parametrize(
