@@ -41,6 +41,10 @@ _FETCHED_AGAIN = frozenset({Reason.MISSING, Reason.DAMAGED})
 """Reasons for which a picture that was fetched before is fetched once more."""
 
 
+ABSENT = frozenset({Reason.MISSING, Reason.DAMAGED, Reason.PLACEHOLDER})
+"""Reasons for which an image that was saved once is not there as the job wants it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which part of the job a run is about.

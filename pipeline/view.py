@@ -1,6 +1,7 @@
 """What the manifest says of an item: a view of the ledger, which can be made anew from it at any time."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipeline.errors import GiveUp
@@ -107,6 +108,22 @@ def _unfinished(item: Item, index: int, attempts: Sequence[Attempt], now: str) -
         attempt=paid.id if paid else None,
         cause="download" if paid else "pending",
         error="paid for; the run ended before its download" if paid else GiveUp.CAUSES["pending"],
+    )
+
+
+def without_file(record: Record) -> Record:
+    """The line of an image that was saved, whose file is gone or not the one wanted, and whose turn did not come."""
+    return replace(
+        record,
+        status="failed",
+        path=None,
+        mime_type=None,
+        bytes=None,
+        sha256=None,
+        width=None,
+        height=None,
+        error="its file is gone, changed or a placeholder, and the run ended before its turn",
+        cause="pending",
     )
 
 

@@ -20,7 +20,7 @@ from pipeline.errors import Interrupted, StopRun, StorageFailed
 from pipeline.gate import Gate
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Claim, Item, Job, Record, Request
-from pipeline.plan import Planner, Selection, requests
+from pipeline.plan import ABSENT, Planner, Selection, requests
 from pipeline.progress import Progress
 from pipeline.store import Store
 
@@ -77,7 +77,7 @@ class Run:
                 ledger.start_run(self.id, view.utc_now(), self.job.endpoint)
                 read_again(ledger)
                 reason, summary = await self._make(store, ledger, plan, total, summary)
-            summary = self._close(ledger, summary, reason)
+            summary = self._close(ledger, plan, summary, reason)
             if work:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
@@ -152,12 +152,16 @@ class Run:
         if self.on_record:
             self.on_record(done)
 
-    def _close(self, ledger: Ledger, summary: Summary, reason: StopRun | None) -> Summary:
+    def _close(self, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
         """Write the manifest as it is to stay, and count what it says."""
         counted: Counter[str] = Counter()
+        whole = reason is None and not self.selection.only and self.selection.limit is None
 
         def counting() -> Iterator[Record]:
-            for record in view.records(jobfile.expand(self.job), ledger, view.utc_now()):
+            absent = frozenset() if whole else self._absent(plan)
+            for kept in view.records(jobfile.expand(self.job), ledger, view.utc_now()):
+                gone = kept.status == "saved" and (kept.key, kept.index) in absent
+                record = view.without_file(kept) if gone else kept
                 counted[record.cause or record.status] += 1
                 yield record
 
@@ -180,6 +184,16 @@ class Run:
             maybe_billed=_maybe_billed(ledger),
             reason=str(reason) if reason else None,
             exit_code=reason.exit_code if reason else 1 if failed else 0,
+        )
+
+    def _absent(self, plan: Planner) -> frozenset[tuple[str, int]]:
+        """Key and index of each image that was saved once, is gone or changed, and that this run did not get to."""
+        decisions = replace(plan, selection=Selection()).decisions(jobfile.expand(self.job))
+        return frozenset(
+            (decision.item.key, index)
+            for decision in decisions
+            for index, why in decision.reasons.items()
+            if why in ABSENT
         )
 
     def _summary(self) -> Summary:

@@ -239,3 +239,15 @@ async def test_limit_counts_images_not_requests(site: Site) -> None:
     summary = await site.run({"prompt": "A fox", "count": 6}, selection=Selection(limit=5))
     assert [row.images for row in site.sandbox.books.requests()] == [4, 1]
     assert (summary.saved, summary.pending) == (5, 1)
+
+
+async def test_a_missing_file_that_a_run_left_out_is_not_called_saved(site: Site) -> None:
+    await site.run({"id": "fox", "prompt": "A fox"}, {"id": "crow", "prompt": "A crow"})
+    (site.output / "fox.png").unlink()
+    summary = await site.run(selection=Selection(only=("crow",)))
+    assert (summary.exit_code, summary.saved, summary.pending) == (0, 1, 1)
+    fox, crow = site.records()
+    assert (fox.status, fox.cause, fox.path, fox.sha256) == ("failed", "pending", None, None)
+    assert crow.status == "saved"
+    assert await site.asks() == 0
+    assert {record.status for record in site.records()} == {"saved"}

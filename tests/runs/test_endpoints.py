@@ -84,3 +84,13 @@ async def test_a_job_taken_out_of_the_sandbox_is_made_anew_and_keeps_the_placeho
     assert site.replaced() == [placeholder]
     assert await site.asks(endpoint="sandbox") == 0
     assert list(site.pictures().values()) == [placeholder]
+
+
+async def test_a_placeholder_that_the_budget_left_in_its_place_is_not_called_saved(site: Site) -> None:
+    there = {"AIML_API_KEY": KEY, "AIML_API_BASE": site.sandbox.base}
+    await site.run("A fox", endpoint="aimlapi", environ=there)
+    async with Sandbox() as other:
+        summary = await site.run(environ=there | {"AIML_API_BASE": other.base}, limits={"budget_tokens": 1})
+    assert (summary.exit_code, summary.saved, summary.pending) == (7, 0, 1)
+    assert site.record().status == "failed"
+    assert (await site.run(environ=there)).saved == 1
