@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.errors import PipelineError, StopRun, UsageError
     from pipeline.jobfile import expand
     from pipeline.jobfile import load as load_job
-    from pipeline.jobfile import schema as job_schema
+    from pipeline.jobfile.schema import schema as job_schema
     from pipeline.model import Item, Job, Limits, Record
     from pipeline.plan import Selection
 
@@ -60,7 +60,7 @@ _HOMES = {
     "Summary": "commands.summary",
     "UsageError": "errors",
     "expand": "jobfile",
-    "job_schema": "jobfile:schema",
+    "job_schema": "jobfile.schema:schema",
     "load_job": "jobfile:load",
     "run": "commands.run",
     "run_async": "commands.run",

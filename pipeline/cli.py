@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ exit codes:
 """
 
 PROBLEMS_SHOWN = 50
+
+DEBUG_VARIABLE = "PIPELINE_DEBUG"
+"""Set, it lets a mistake of the program's own end with its traceback."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; Python must not complain about that at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        return _bug(error)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -238,6 +244,26 @@ def _selection(arguments: argparse.Namespace) -> "Selection":
         force=arguments.force,
         retry_failed=arguments.retry_failed,
     )
+
+
+def _bug(error: Exception) -> int:
+    """Say that this program has a mistake; its traceback only where someone asks for it.
+
+    The text of a foreign exception may hold anything, so only its type is told.
+    """
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    calls = traceback.extract_tb(error.__traceback__)
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+        calls += traceback.extract_tb(error.__traceback__)
+    where = f"{Path(calls[-1].filename).name}:{calls[-1].lineno}"
+    print(
+        f"error: this is a mistake in the program ({type(error).__name__} at {where}); please report it with the "
+        f"traceback that {DEBUG_VARIABLE}=1 shows. What was paid for is recorded, and the next run goes on from it.",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _tell(error: StopRun, *, as_json: bool) -> None:
