@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\
 exit codes:
-  0    every image is there
+  0    every image is there, or all that --only and --limit chose
   1    some items failed, or `verify` found a file that is not sound
   2    the job or the command line is wrong; nothing was sent
   3    no key, or the key or the account was refused

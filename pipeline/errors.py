@@ -118,10 +118,9 @@ class GiveUp(PipelineError):
         "moderated": "the API refused the prompt for its content",
         "filtered": "the answer held no picture, twice",
         "maybe-billed": "sent twice without a known outcome; may have been billed",
-        "unreadable": "paid for, but the answer can't be read",
         "lost": "paid for, but the picture can't be had from its URL any more",
         "bad-picture": "paid for, but the picture is broken or of the wrong shape",
-        "download": "paid for, and its URL did not answer this time; the next run tries it again",
+        "download": "paid for, and its URL did not answer this time, or the run ended first; fetched by the next",
         "unavailable": "the provider failed every attempt; the next run tries it again",
         "pending": "not asked for yet: the run ended before its turn",
     }

@@ -94,10 +94,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST to make: an item, and which of its images it asks for."""
+    """One POST to make.
+
+    Attributes:
+        item: The item.
+        indexes: Which of its images are asked for.
+        again: They are asked for though they are there: if they can't be had, the old ones stay.
+    """
 
     item: Item
     indexes: tuple[int, ...]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,6 @@ class NameKeeper:
         self._ledger = ledger
         self._one_at_a_time = anyio.Lock()
 
-    def free_bytes(self) -> int:
-        """Bytes that the output folder can still take."""
-        return self._store.free_bytes()
-
     async def make_room(self, item: Item, index: int) -> None:
         """Keep aside whatever bears the name that this image is about to take.
 

@@ -188,7 +188,9 @@ class Planner:
 def requests(decision: Decision, most: int) -> Iterator[Request]:
     """The requests that ask for what a decision leaves to ask, each for at most `most` images."""
     for start in range(0, len(decision.ask), most):
-        yield Request(decision.item, decision.ask[start : start + most])
+        indexes = decision.ask[start : start + most]
+        again = all(decision.reasons.get(index) is Reason.FORCED for index in indexes)
+        yield Request(decision.item, indexes, again)
 
 
 def _misnamed(path: str, stem: str) -> bool:

@@ -9,13 +9,13 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline import produce, retry
+from pipeline import retry
 from pipeline.commands.wiring import wire
 from pipeline.errors import BudgetReached, Interrupted, StorageFailed
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
 from pipeline.model import DEFAULT_MODEL, Claim, GeneratedImage, Item, Limits, Record, Request
-from pipeline.produce import Producer
+from pipeline.produce import Producer, ask
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 from pipeline.settings import Endpoint, Key
 from pipeline.store import Store
@@ -74,7 +74,7 @@ async def test_a_request_ends_as_files_and_records(bench: Bench) -> None:
     assert bench.store.exists("fox.png")
     assert bench.store.exists("fox-2.png")
     assert bench.states(FOX) == ["paid"]
-    assert (producer.tally.requests, producer.tally.tokens) == (1, 2 * PRICE)
+    assert (producer.asker.tally.requests, producer.asker.tally.tokens) == (1, 2 * PRICE)
 
 
 async def test_behind_a_closed_gate_nothing_is_sent_and_nothing_recorded(bench: Bench) -> None:
@@ -98,7 +98,7 @@ async def test_a_gate_that_closes_while_the_intent_is_written_lets_nothing_out(
     await producer.request(Request(FOX, (0, 1)))
     assert bench.sandbox.books.count() == 0
     assert bench.states(FOX) == ["rejected"]
-    assert producer.budget.reserved == 0
+    assert producer.asker.budget.reserved == 0
 
 
 async def test_a_gate_that_closes_during_a_backoff_ends_the_waiting_at_once(
@@ -126,19 +126,19 @@ async def test_what_is_cut_off_while_it_waits_for_its_answer_may_have_been_bille
         group.cancel_scope.cancel()
     (attempt,) = bench.ledger.maybe_billed()
     assert attempt.price == 2 * PRICE
-    assert (producer.budget.reserved, producer.budget.spent) == (0, 2 * PRICE)
-    assert producer.throttle.in_flight == 0
+    assert (producer.asker.budget.reserved, producer.asker.budget.spent) == (0, 2 * PRICE)
+    assert producer.asker.throttle.in_flight == 0
 
 
 async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(produce, "ROOM", 1 << 60)
+    monkeypatch.setattr(ask, "ROOM", 1 << 60)
     producer = await bench.producer()
     await producer.request(Request(FOX, (0, 1)))
     assert isinstance(bench.gate.reason, StorageFailed)
     assert "MB left" in str(bench.gate.reason)
-    assert (bench.sandbox.books.count(), bench.states(FOX), producer.budget.reserved) == (0, [], 0)
+    assert (bench.sandbox.books.count(), bench.states(FOX), producer.asker.budget.reserved) == (0, [], 0)
 
 
 async def test_a_failure_that_cant_be_written_down_stops_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ async def test_a_price_that_no_list_names_is_learned_from_the_first_answer(bench
             await producer.request(Request(item, (0,)))
     assert len(bench.records) == 2
     assert isinstance(bench.gate.reason, BudgetReached)
-    assert producer.budget.spent == 1400
+    assert producer.asker.budget.spent == 1400
 
 
 async def test_a_lost_picture_that_had_been_delivered_is_asked_for_once(bench: Bench) -> None:
@@ -239,3 +239,42 @@ async def test_a_key_that_would_travel_in_the_clear_is_warned_about(bench: Bench
 async def test_a_key_that_stays_on_this_machine_is_no_reason_to_warn(bench: Bench) -> None:
     await bench.producer()
     assert bench.notes == []
+
+
+async def test_a_picture_that_could_not_be_made_again_is_kept(bench: Bench) -> None:
+    producer = await bench.producer()
+    await producer.request(Request(CROW, (0,)))
+    before = bench.store.root.joinpath("crow.png").read_bytes()
+    bench.sandbox.behaviour = faults("400")
+    await producer.request(Request(CROW, (0,), again=True))
+    assert [record.status for record in bench.records] == ["saved"]
+    assert producer.not_remade == 1
+    assert bench.store.root.joinpath("crow.png").read_bytes() == before
+    assert bench.ledger.images(CROW.key)[0].state == "saved"
+
+
+async def test_what_is_cut_off_before_it_leaves_is_known_unbilled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = await bench.producer()
+
+    async def never_leaves(*_: Any) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(producer.asker.client, "post", never_leaves)
+    with anyio.move_on_after(0.05):
+        await producer.request(Request(CROW, (0,)))
+    assert bench.states(CROW) == ["rejected"]
+    assert producer.asker.budget.reserved == 0
+
+
+async def test_a_refusal_shows_that_the_provider_is_there(bench: Bench) -> None:
+    producer = await bench.producer(attempts=1)
+    bench.sandbox.behaviour = faults("503")
+    for item in (FOX, CROW, FOX, CROW):
+        await producer.request(Request(item, (0,)))
+    bench.sandbox.behaviour = faults("400")
+    await producer.request(Request(CROW, (0,)))
+    bench.sandbox.behaviour = faults("503")
+    await producer.request(Request(FOX, (0,)))
+    assert not producer.asker.outage.is_open

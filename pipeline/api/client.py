@@ -33,19 +33,20 @@ class Client:
         self._key = endpoint.key
         self._max_answer = max_answer
 
-    async def post(self, attempt: str, body: Mapping[str, Any]) -> Answer:
+    async def post(self, attempt: str, body: Mapping[str, Any], sent: Sent | None = None) -> Answer:
         """Send one request and read its answer, whatever its status.
 
         Args:
             attempt: Goes out as `X-Client-Request-Id`.
             body: The JSON body.
+            sent: Told when the request begins to leave, for whoever cancels this.
 
         Raises:
             NotSent: The request never left this machine.
             MaybeBilled: It left, and no answer came.
             UsageError: The server's certificate is not trusted, or its URL is none: no attempt can ever succeed.
         """
-        sent = Sent()
+        sent = sent or Sent()
         try:
             async with self._session.post(
                 self._url,

@@ -110,7 +110,7 @@ class Run:
                 producer = await wire(
                     self.id, self.job.limits, self.endpoint, store, ledger, gate, record, progress.note, stack
                 )
-                plan = replace(plan, base=producer.base)
+                plan = replace(plan, base=producer.asker.base)
                 workers = self.job.limits.concurrency + self.job.limits.downloads
                 async with anyio.create_task_group() as group:
                     group.start_soon(_watch, gate, group.cancel_scope, self.job.limits.grace, progress)
@@ -118,13 +118,14 @@ class Run:
                         workers, self._work(plan, gate), _doing(producer, gate), is_open=lambda: gate.reason is None
                     )
                     group.cancel_scope.cancel()
-        tally = producer.tally
+        tally = producer.asker.tally
         return gate.reason, replace(
             summary,
             requests=tally.requests,
             tokens_used=tally.tokens,
             usd=round(tally.usd, 9),
             unknown_cost=tally.unknown_cost,
+            not_remade=producer.not_remade,
         )
 
     def _work(self, plan: Planner, gate: Gate) -> Iterator[Work]:
@@ -183,7 +184,7 @@ class Run:
             pending=counted["pending"],
             maybe_billed=_maybe_billed(ledger),
             reason=str(reason) if reason else None,
-            exit_code=reason.exit_code if reason else 1 if failed else 0,
+            exit_code=reason.exit_code if reason else int(bool(failed or summary.not_remade)),
         )
 
     def _absent(self, plan: Planner) -> frozenset[tuple[str, int]]:
@@ -261,7 +262,7 @@ async def _call(
 def _maybe_billed(ledger: Ledger) -> tuple[MaybePaid, ...]:
     """What may have been billed without an answer; none where the ledger, as the reason then says, can't be read."""
     with suppress(StorageFailed):
-        return tuple(MaybePaid(a.id, a.item, a.price, a.error) for a in ledger.maybe_billed())
+        return tuple(MaybePaid.of(attempt) for attempt in ledger.maybe_billed())
     return ()
 
 

@@ -1,4 +1,4 @@
-"""`status`: what the manifest says: counts, tokens, dollars, failures by cause."""
+"""`status`: what the manifest says: counts, tokens, dollars, failures by cause; and what may have been lost."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import manifest
+from pipeline.commands.opening import ledger_path
+from pipeline.commands.summary import MaybePaid, maybe_dicts, maybe_lines
 from pipeline.errors import GiveUp, UsageError
+from pipeline.ledger import LedgerReader
 from pipeline.model import Record
 from pipeline.text import grouped, plural, usd
 
@@ -23,6 +26,7 @@ class Status:
         usd: The same in dollars, as far as the answers said.
         failed: Images that are not there, by cause.
         broken_lines: Lines that are no records.
+        maybe_billed: By the ledger: attempts of any run that may have been billed without an answer.
     """
 
     manifest: str
@@ -33,6 +37,7 @@ class Status:
     usd: float = 0.0
     failed: Counter[str] = field(default_factory=Counter)
     broken_lines: int = 0
+    maybe_billed: tuple[MaybePaid, ...] = ()
 
     def add(self, record: Record) -> None:
         """Count one image."""
@@ -48,7 +53,12 @@ class Status:
     def as_dict(self) -> dict[str, Any]:
         """The status as JSON can hold it."""
         found = {name: getattr(self, name) for name in self.__slots__}
-        return {**found, "failed": dict(self.failed), "usd": round(self.usd, 9)}
+        return {
+            **found,
+            "failed": dict(self.failed),
+            "usd": round(self.usd, 9),
+            "maybe_billed": maybe_dicts(self.maybe_billed),
+        }
 
     def lines(self) -> list[str]:
         """The status as a person reads it."""
@@ -61,6 +71,7 @@ class Status:
             f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES.get(cause, cause)}"
             for cause, n in sorted(self.failed.items())
         ]
+        lines += maybe_lines(self.maybe_billed)
         if self.broken_lines:
             lines.append(f"  {plural(self.broken_lines, 'line')} can't be read; the next run writes the manifest anew")
         return lines
@@ -95,7 +106,9 @@ def status(output: Path) -> Status:
     """
     path = output / manifest.NAME
     records, broken = latest(path)
-    found = Status(str(path), broken_lines=broken)
+    with LedgerReader(ledger_path(output)) as ledger:
+        maybe = tuple(MaybePaid.of(attempt) for attempt in ledger.ever_maybe_billed())
+    found = Status(str(path), broken_lines=broken, maybe_billed=maybe)
     for record in records.values():
         found.add(record)
     return found

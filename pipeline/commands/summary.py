@@ -1,11 +1,16 @@
 """What a run has come to, for people and for programs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import GiveUp
+from pipeline.ledger import Attempt
+from pipeline.model import CREDITS_PER_USD
 from pipeline.text import duration, grouped, plural, usd
+
+MAYBE_SHOWN = 10
+"""Attempts that may have been billed which a person is shown one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,11 @@ class MaybePaid:
     item: str
     tokens: int | None
     error: str | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> "MaybePaid":
+        """The same of an attempt in the ledger."""
+        return cls(attempt.id, attempt.item, attempt.price, attempt.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class Summary:
         tokens_used: Tokens that this run paid.
         usd: Dollars that this run paid, as far as the answers said.
         unknown_cost: Paid answers that did not say their cost.
+        not_remade: Images that --force asked for again in vain; the old ones are still there.
         maybe_billed: Attempts of this run, or of one that was killed before it, that may have been billed.
         seconds: How long the run took.
     """
@@ -64,6 +75,7 @@ class Summary:
     tokens_used: int = 0
     usd: float = 0.0
     unknown_cost: int = 0
+    not_remade: int = 0
     maybe_billed: tuple[MaybePaid, ...] = ()
     seconds: float = 0.0
 
@@ -71,9 +83,7 @@ class Summary:
         """The summary as JSON can hold it."""
         found = {name: getattr(self, name) for name in self.__slots__}
         found["failed"] = dict(self.failed)
-        found["maybe_billed"] = [
-            {name: getattr(attempt, name) for name in MaybePaid.__slots__} for attempt in self.maybe_billed
-        ]
+        found["maybe_billed"] = maybe_dicts(self.maybe_billed)
         return found
 
     def lines(self) -> list[str]:
@@ -86,25 +96,33 @@ class Summary:
         if self.unknown_cost:
             lines.append(f"  {plural(self.unknown_cost, 'paid answer')} did not say what they cost")
         lines += [f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES[cause]}" for cause, n in self.failed.items()]
+        if self.not_remade:
+            lines.append(f"  {plural(self.not_remade, 'image')} could not be made again; the old ones are still there")
         if self.pending:
             lines.append(f"  {plural(self.pending, 'image')} not asked for yet")
-        lines += self._maybe_lines()
+        lines += maybe_lines(self.maybe_billed)
         lines.append(f"  manifest: {self.manifest}")
         return lines
 
-    def _maybe_lines(self) -> list[str]:
-        if not self.maybe_billed:
-            return []
-        tokens = sum(attempt.tokens or 0 for attempt in self.maybe_billed)
-        lines = [
-            f"  may have been billed without an answer: {plural(len(self.maybe_billed), 'request')}, "
-            f"{grouped(tokens)} tokens at list price"
-        ]
-        shown = self.maybe_billed[:10]
-        lines += [
-            f"    {attempt.client_request_id} ({attempt.item}, {grouped(attempt.tokens or 0)} tokens): {attempt.error}"
-            for attempt in shown
-        ]
-        if len(self.maybe_billed) > len(shown):
-            lines.append(f"    and {grouped(len(self.maybe_billed) - len(shown))} more")
-        return lines
+
+def maybe_lines(maybe: Sequence[MaybePaid]) -> list[str]:
+    """What may have been billed without an answer, with its price, as a person reads it."""
+    if not maybe:
+        return []
+    tokens = sum(attempt.tokens or 0 for attempt in maybe)
+    lines = [
+        f"  may have been billed without an answer: {plural(len(maybe), 'request')}, "
+        f"{grouped(tokens)} tokens ({usd(tokens / CREDITS_PER_USD)}) at list price"
+    ]
+    lines += [
+        f"    {attempt.client_request_id} ({attempt.item}, {grouped(attempt.tokens or 0)} tokens): {attempt.error}"
+        for attempt in maybe[:MAYBE_SHOWN]
+    ]
+    if len(maybe) > MAYBE_SHOWN:
+        lines.append(f"    and {grouped(len(maybe) - MAYBE_SHOWN)} more")
+    return lines
+
+
+def maybe_dicts(maybe: Sequence[MaybePaid]) -> list[dict[str, Any]]:
+    """The same as JSON can hold it."""
+    return [{name: getattr(attempt, name) for name in MaybePaid.__slots__} for attempt in maybe]

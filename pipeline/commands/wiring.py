@@ -18,7 +18,7 @@ from pipeline.model import Limits, Record
 from pipeline.names import NameKeeper
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
-from pipeline.produce import Producer
+from pipeline.produce import Asker, Producer
 from pipeline.settings import Endpoint
 from pipeline.store import Store
 
@@ -47,23 +47,30 @@ async def wire(
     if endpoint.key and endpoint.base.startswith("http:") and not endpoint.private:
         note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
     https_only = endpoint.base.startswith("https:")
-    return Producer(
+    asker = Asker(
         run=run,
         limits=limits,
         ledger=ledger,
-        names=NameKeeper(store, ledger),
         gate=gate,
         budget=Budget(limits.budget_tokens),
         pace=Pace(limits.requests_per_minute),
         throttle=Throttle(limits.concurrency, adaptive=limits.requests_per_minute is None),
         outage=Outage(limits.patience),
         client=Client(api, endpoint),
-        downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
         base=endpoint.base,
-        on_record=on_record,
+        free_bytes=store.free_bytes,
         note=note,
+    )
+    return Producer(
+        asker=asker,
+        ledger=ledger,
+        names=NameKeeper(store, ledger),
+        gate=gate,
+        downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
         locate=locate,
         fetch_slots=anyio.CapacityLimiter(limits.downloads),
+        on_record=on_record,
+        note=note,
     )
 
 

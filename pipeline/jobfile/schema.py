@@ -65,7 +65,7 @@ def _number(value: Any) -> float:
     found = value_of(value)
     if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
         raise _is(value, "write a number")
-    return float(found)
+    return found
 
 
 def _id(value: Any) -> str:
@@ -154,7 +154,6 @@ def _entry(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema(_SCALAR_SCHEMA)]
 Id = Annotated[str, BeforeValidator(_id), WithJsonSchema(_SCALAR_SCHEMA)]
 Whole = Annotated[int, BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number)]
 Ratio = Annotated[str, BeforeValidator(_ratio)]
 Ratios = Annotated[
     list[Ratio],
@@ -189,15 +188,15 @@ class _Strict(BaseModel):
 class LimitsSpec(_Strict):
     """How fast, how much and how long a run may go; `model.Limits` says what each means."""
 
-    concurrency: Annotated[Whole, Field(ge=1, le=256)] | None = None
-    downloads: Annotated[Whole, Field(ge=1, le=256)] | None = None
-    requests_per_minute: Annotated[Number, Field(gt=0, le=100_000)] | None = None
-    budget_tokens: Annotated[Whole, Field(ge=1, le=10**15)] | None = None
-    attempts: Annotated[Whole, Field(ge=1, le=20)] | None = None
-    request_timeout: Annotated[Number, Field(gt=0, le=3600)] | None = None
-    grace: Annotated[Number, Field(ge=0, le=3600)] | None = None
-    patience: Annotated[Number, Field(ge=0, le=86_400)] | None = None
-    max_image_bytes: Annotated[Whole, Field(ge=1024, le=2**30)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=256), BeforeValidator(_whole)] | None = None
+    downloads: Annotated[int, Field(ge=1, le=256), BeforeValidator(_whole)] | None = None
+    requests_per_minute: Annotated[float, Field(gt=0, le=100_000), BeforeValidator(_number)] | None = None
+    budget_tokens: Annotated[int, Field(ge=1, le=10**15), BeforeValidator(_whole)] | None = None
+    attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(_whole)] | None = None
+    request_timeout: Annotated[float, Field(gt=0, le=3600), BeforeValidator(_number)] | None = None
+    grace: Annotated[float, Field(ge=0, le=3600), BeforeValidator(_number)] | None = None
+    patience: Annotated[float, Field(ge=0, le=86_400), BeforeValidator(_number)] | None = None
+    max_image_bytes: Annotated[int, Field(ge=1024, le=2**30), BeforeValidator(_whole)] | None = None
 
 
 class RowSpec(_Strict):
@@ -208,7 +207,7 @@ class RowSpec(_Strict):
     model: Text | None = None
     parameters: Parameters = {}
     aspect_ratios: Ratios | None = None
-    count: Annotated[Whole, Field(ge=1, le=MOST_IMAGES)] | None = None
+    count: Annotated[int, Field(ge=1, le=MOST_IMAGES), BeforeValidator(_whole)] | None = None
     seeds: Seeds | None = None
 
 

@@ -70,6 +70,11 @@ class LedgerReader:
         )
         return [_attempt(row) for row in self._read(query, ())]
 
+    def ever_maybe_billed(self) -> list[Attempt]:
+        """Every attempt of any run that may have been billed without an answer, oldest first."""
+        query = f"SELECT {_WITHOUT_ANSWER} FROM attempts WHERE state = 'maybe' ORDER BY seq"
+        return [_attempt(row) for row in self._read(query, ())]
+
     def killed_runs(self) -> int:
         """How many runs began and never came to their end."""
         (found,) = self._read("SELECT count(*) FROM runs WHERE ended_at IS NULL", ())[0]

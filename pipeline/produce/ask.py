@@ -1,8 +1,7 @@
-"""The way of one item, top to bottom: wait, ask, receipt, fetch, record.
+"""Asking: from an item's turn to the receipt of a paid answer.
 
-`Producer.request` is that way for one POST, `Producer.claim` for a picture that an earlier run paid for. Policy (pace,
-retries, the breaker, the budget) wraps the stages here; a stage makes one attempt and knows nothing of the others.
-Nothing is raised to the pool: a failed item is recorded, and what must stop the run closes the gate.
+Policy (the breaker, the throttle, the budget, the pace, the retries) wraps the one POST here; the POST makes one
+attempt and knows nothing of them.
 """
 
 import itertools
@@ -16,9 +15,7 @@ from pipeline import models, retry
 from pipeline.api import shapes, wire
 from pipeline.api.client import Client
 from pipeline.budget import Budget
-from pipeline.download import Downloads
 from pipeline.errors import (
-    DownloadBroken,
     GiveUp,
     MaybeBilled,
     NoPicture,
@@ -30,13 +27,13 @@ from pipeline.errors import (
     Unavailable,
 )
 from pipeline.gate import Gate, GateClosed
-from pipeline.ledger import ImageRow, Ledger
-from pipeline.model import Claim, Generation, Item, Limits, Record, Request, SavedImage
-from pipeline.names import NameKeeper
+from pipeline.ledger import Ledger
+from pipeline.model import Claim, Generation, Item, Limits
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
 from pipeline.text import duration, printable
-from pipeline.view import record_of, utc_now
+from pipeline.view import utc_now
+from pipeline.web import Sent
 
 _CAUSE: dict[type[TryAgain], str] = {
     MaybeBilled: "maybe-billed",
@@ -66,73 +63,52 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Producer:
-    """Everything that one item needs on its way, wired once for a run.
+class Bill:
+    """What one request has cost, as far as is known: its list price is reserved, its outcome corrects it."""
+
+    price: int
+    epoch: int
+    cost: int = 0
+
+
+@dataclass(slots=True)
+class Asker:
+    """All that asking needs, wired once for a run.
 
     Attributes:
         run: The run's id.
-        on_record: Told of each image that is done, saved or failed.
-        note: Says something to whoever watches the run.
         base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
-        locate: The URL to fetch for a URL as the answer gave it.
-        fetch_slots: Downloads in flight at once.
+        free_bytes: Bytes that the output folder can still take.
+        note: Says something to whoever watches the run.
+        tally: What has been asked for and paid.
     """
 
     run: str
     limits: Limits
     ledger: Ledger
-    names: NameKeeper
     gate: Gate
     budget: Budget
     pace: Pace
     throttle: Throttle
     outage: Outage
     client: Client
-    downloads: Downloads
     base: str
-    on_record: Callable[[Record], None]
+    free_bytes: Callable[[], int]
     note: Callable[[str], None]
-    locate: Callable[[str], str]
-    fetch_slots: anyio.CapacityLimiter
     tally: Tally = field(default_factory=Tally)
     _learned: dict[str, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
-    async def request(self, request: Request) -> None:
-        """Ask for the images of one request until all are there or no more can be had, and fetch each at once."""
-        item, missing = request.item, request.indexes
-        async with anyio.create_task_group() as fetches:
-            try:
-                while missing:
-                    claims = await self._ask(item, missing)
-                    for claim in claims:
-                        fetches.start_soon(self.claim, claim)
-                    # A short answer: the same request again, for what it left out.
-                    missing = missing[len(claims) :]
-            except GateClosed:
-                return
-            except GiveUp as failure:
-                await self._give_up(item, missing, failure)
-            except StopRun as reason:
-                self.gate.close(reason)
+    async def ask(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
+        """Ask for some images of an item, as often as the policy allows; what came of it, each with its receipt.
 
-    async def claim(self, claim: Claim) -> None:
-        """Bring a picture that is paid for to the disk, and record it."""
-        try:
-            image = await self._fetch(claim)
-            await self._record_saved(claim, image)
-        except GiveUp as failure:
-            if failure.cause == "lost" and claim.replaces:
-                # It was delivered once and its file is gone since: the job still wants it.
-                await self.request(Request(claim.item, (claim.index,)))
-            else:
-                await self._give_up(claim.item, (claim.index,), failure, claim)
-        except StopRun as reason:
-            self.gate.close(reason)
+        The answer may be short: then there are fewer claims than indexes.
 
-    # Ask.
-
-    async def _ask(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
+        Raises:
+            GiveUp: No attempt gave a picture, and no more are to be made.
+            GateClosed: The run is ending.
+            StopRun: The run must end; where the API said so, the gate is closed already.
+        """
         try:
             return await retry.asking(self.limits, sleep=self._back_off)(self._attempt, item, indexes)
         except TryAgain as error:
@@ -168,7 +144,7 @@ class Producer:
         Raises:
             StorageFailed: The disk is nearly full.
         """
-        free = self.names.free_bytes()
+        free = self.free_bytes()
         if free < ROOM:
             raise StorageFailed(
                 f"the output folder's disk has only {free / 1e6:,.0f} MB left, and {ROOM / 1e6:,.0f} MB are kept free "
@@ -176,7 +152,7 @@ class Producer:
             )
 
     @asynccontextmanager
-    async def _turn(self, price: int) -> AsyncIterator["Bill"]:
+    async def _turn(self, price: int) -> AsyncIterator[Bill]:
         """The right to send one request now, paid for whatever becomes of it."""
         with self.gate.waiting():
             await self.outage.turn()
@@ -194,12 +170,13 @@ class Producer:
         finally:
             self.throttle.release()
 
-    async def _send(self, attempt: str, item: Item, body: dict[str, object], bill: "Bill") -> Generation:
+    async def _send(self, attempt: str, item: Item, body: dict[str, object], bill: Bill) -> Generation:
         if self.gate.reason is not None:
             await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run is ending")
             raise GateClosed
+        sent = Sent()
         try:
-            answer = await self.client.post(attempt, body)
+            answer = await self.client.post(attempt, body, sent)
         except NotSent as error:
             self._provider_failed(item, error)
             await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {error}")
@@ -209,15 +186,20 @@ class Producer:
             raise
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._maybe(attempt, bill, "the run was stopped while it waited for the answer")
+                if sent.sent:
+                    await self._maybe(attempt, bill, "the run was stopped while it waited for the answer")
+                else:
+                    await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run was stopped")
             raise
         return await self._judge(attempt, item, answer, bill)
 
-    async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: "Bill") -> Generation:
+    async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         self.tally.requests += 1
         error = wire.verdict(answer)
-        if error is None:
+        if error is None or isinstance(error, RateLimited | GiveUp):
+            # It may refuse us, but it is there.
             self.outage.succeeded()
+        if error is None:
             self.throttle.accepted()
             self.pace.accepted()
             return await self._receipt(attempt, item, answer, bill)
@@ -243,7 +225,7 @@ class Producer:
         if self.outage.failed(item.id, error):
             self.note(f"the provider is unavailable ({error}); probing it now and then")
 
-    async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: "Bill") -> Generation:
+    async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         """Write the paid answer down, as it came, before anything reads it."""
         bill.cost = bill.price
         await self.ledger.paid(
@@ -272,7 +254,7 @@ class Producer:
         self.ledger.understood(attempt, len(generation.images), generation.tokens_used, generation.usd)
         return generation
 
-    async def _maybe(self, attempt: str, bill: "Bill", error: str, answer: wire.Answer | None = None) -> None:
+    async def _maybe(self, attempt: str, bill: Bill, error: str, answer: wire.Answer | None = None) -> None:
         bill.cost = bill.price
         await self.ledger.outcome(
             attempt,
@@ -282,75 +264,3 @@ class Producer:
             answer=answer.body if answer else None,
             error=error,
         )
-
-    # Fetch.
-
-    async def _fetch(self, claim: Claim) -> SavedImage:
-        item = claim.item
-        model = models.find(item.model) or models.unknown(item.model)
-        stem = item.stem(claim.index)
-        with self.downloads.transfer(
-            claim.image, stem, lambda width, height: model.accepts_shape(item.aspect_ratio, width, height), self.locate
-        ) as transfer:
-
-            async def attempt() -> SavedImage:
-                async with self.fetch_slots:
-                    await self.names.make_room(item, claim.index)
-                    return await transfer.attempt()
-
-            try:
-                return await retry.fetching(sleep=anyio.sleep)(attempt)
-            except DownloadBroken as error:
-                raise GiveUp(str(error), cause=error.cause) from None
-
-    # Record.
-
-    async def _record_saved(self, claim: Claim, image: SavedImage) -> None:
-        row = self._row(claim.item, claim.index, claim)
-        row = self.names.saved_row(row, image)
-        await self.ledger.saved(claim.item, row)
-        self.names.sweep(claim.item, claim.index, image.path)
-        self._tell(claim.item, row)
-
-    async def _give_up(self, item: Item, indexes: Sequence[int], failure: GiveUp, claim: Claim | None = None) -> None:
-        try:
-            for index in indexes:
-                row = self._row(item, index, claim, cause=failure.cause, error=printable(str(failure)))
-                await self.ledger.failed(row)
-                self.note(f"failed ({failure.cause}): {item.stem(index)}: {failure}")
-                self._tell(item, row)
-        except StopRun as reason:
-            self.gate.close(reason)
-
-    def _row(
-        self, item: Item, index: int, claim: Claim | None, *, cause: str | None = None, error: str | None = None
-    ) -> ImageRow:
-        made = sum(index in attempt.indexes for attempt in self.ledger.attempts(item.key, answers=False))
-        # A failed row that names a path says that the picture had been delivered: the next run may ask for it again.
-        before = self.ledger.images(item.key).get(index) if claim and claim.replaces else None
-        return ImageRow(
-            key=item.key,
-            idx=index,
-            item=item.id,
-            state="failed",
-            created_at=utc_now(),
-            attempts=made,
-            attempt=claim.attempt if claim else None,
-            path=before.path if before else None,
-            url=claim.image.url if claim else None,
-            revised_prompt=claim.image.revised_prompt if claim else None,
-            cause=cause,
-            error=error,
-        )
-
-    def _tell(self, item: Item, row: ImageRow) -> None:
-        self.on_record(record_of(item, row.idx, row, self.ledger.attempts(item.key, answers=False), row.created_at))
-
-
-@dataclass(slots=True)
-class Bill:
-    """What one request has cost, as far as is known: its list price is reserved, its outcome corrects it."""
-
-    price: int
-    epoch: int
-    cost: int = 0

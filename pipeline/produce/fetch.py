@@ -1,0 +1,146 @@
+"""The way of one item, top to bottom: ask, receipt, fetch, record.
+
+`Producer.request` is that way for one POST, `Producer.claim` for a picture that an earlier run paid for. Nothing is
+raised to the pool: a failed item is recorded, and what must stop the run closes the gate.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from pipeline import models, retry
+from pipeline.download import Downloads
+from pipeline.errors import DownloadBroken, GiveUp, StopRun
+from pipeline.gate import Gate, GateClosed
+from pipeline.ledger import ImageRow, Ledger
+from pipeline.model import Claim, Item, Record, Request, SavedImage
+from pipeline.names import NameKeeper
+from pipeline.produce.ask import Asker
+from pipeline.text import printable
+from pipeline.view import record_of, utc_now
+
+
+@dataclass(slots=True)
+class Producer:
+    """Everything that one item needs on its way, wired once for a run.
+
+    Attributes:
+        asker: Asks for it.
+        locate: The URL to fetch for a URL as the answer gave it.
+        fetch_slots: Downloads in flight at once.
+        on_record: Told of each image that is done, saved or failed.
+        note: Says something to whoever watches the run.
+        not_remade: Images that were to be made again and could not be; the old ones are still there.
+    """
+
+    asker: Asker
+    ledger: Ledger
+    names: NameKeeper
+    gate: Gate
+    downloads: Downloads
+    locate: Callable[[str], str]
+    fetch_slots: anyio.CapacityLimiter
+    on_record: Callable[[Record], None]
+    note: Callable[[str], None]
+    not_remade: int = 0
+
+    async def request(self, request: Request) -> None:
+        """Ask for the images of one request until all are there or no more can be had, and fetch each at once."""
+        item, missing = request.item, request.indexes
+        async with anyio.create_task_group() as fetches:
+            try:
+                while missing:
+                    claims = await self.asker.ask(item, missing)
+                    for claim in claims:
+                        fetches.start_soon(self.claim, claim)
+                    # A short answer: the same request again, for what it left out.
+                    missing = missing[len(claims) :]
+            except GateClosed:
+                return
+            except GiveUp as failure:
+                await self._give_up(item, missing, failure, again=request.again)
+            except StopRun as reason:
+                self.gate.close(reason)
+
+    async def claim(self, claim: Claim) -> None:
+        """Bring a picture that is paid for to the disk, and record it."""
+        try:
+            image = await self._fetch(claim)
+            await self._record_saved(claim, image)
+        except GiveUp as failure:
+            if failure.cause == "lost" and claim.replaces:
+                # It was delivered once and its file is gone since: the job still wants it.
+                await self.request(Request(claim.item, (claim.index,)))
+            else:
+                await self._give_up(claim.item, (claim.index,), failure, claim)
+        except StopRun as reason:
+            self.gate.close(reason)
+
+    async def _fetch(self, claim: Claim) -> SavedImage:
+        item = claim.item
+        model = models.find(item.model) or models.unknown(item.model)
+        stem = item.stem(claim.index)
+        with self.downloads.transfer(
+            claim.image, stem, lambda width, height: model.accepts_shape(item.aspect_ratio, width, height), self.locate
+        ) as transfer:
+
+            async def attempt() -> SavedImage:
+                async with self.fetch_slots:
+                    await self.names.make_room(item, claim.index)
+                    return await transfer.attempt()
+
+            try:
+                return await retry.fetching(sleep=anyio.sleep)(attempt)
+            except DownloadBroken as error:
+                raise GiveUp(str(error), cause=error.cause) from None
+
+    async def _record_saved(self, claim: Claim, image: SavedImage) -> None:
+        row = self._row(claim.item, claim.index, claim)
+        row = self.names.saved_row(row, image)
+        await self.ledger.saved(claim.item, row)
+        self.names.sweep(claim.item, claim.index, image.path)
+        self._tell(claim.item, row)
+
+    async def _give_up(
+        self, item: Item, indexes: Sequence[int], failure: GiveUp, claim: Claim | None = None, *, again: bool = False
+    ) -> None:
+        try:
+            for index in indexes:
+                self.note(f"failed ({failure.cause}): {item.stem(index)}: {failure}")
+                if again and self._is_there(item, index):
+                    self.not_remade += 1
+                    continue
+                row = self._row(item, index, claim, cause=failure.cause, error=printable(str(failure)))
+                await self.ledger.failed(row)
+                self._tell(item, row)
+        except StopRun as reason:
+            self.gate.close(reason)
+
+    def _is_there(self, item: Item, index: int) -> bool:
+        row = self.ledger.images(item.key).get(index)
+        return row is not None and row.state == "saved"
+
+    def _row(
+        self, item: Item, index: int, claim: Claim | None, *, cause: str | None = None, error: str | None = None
+    ) -> ImageRow:
+        made = sum(index in attempt.indexes for attempt in self.ledger.attempts(item.key, answers=False))
+        # A failed row that names a path says that the picture had been delivered: the next run may ask for it again.
+        before = self.ledger.images(item.key).get(index) if claim and claim.replaces else None
+        return ImageRow(
+            key=item.key,
+            idx=index,
+            item=item.id,
+            state="failed",
+            created_at=utc_now(),
+            attempts=made,
+            attempt=claim.attempt if claim else None,
+            path=before.path if before else None,
+            url=claim.image.url if claim else None,
+            revised_prompt=claim.image.revised_prompt if claim else None,
+            cause=cause,
+            error=error,
+        )
+
+    def _tell(self, item: Item, row: ImageRow) -> None:
+        self.on_record(record_of(item, row.idx, row, self.ledger.attempts(item.key, answers=False), row.created_at))
