@@ -10,7 +10,7 @@ run: $(VENV)/.run
 	$(BIN)/python -m pipeline run $(JOB)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -1,0 +1,63 @@
+"""What `plan` says where the command line's own tests do not go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline import Selection, load_job
+from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
+from pipeline.plan import Decision, Reason
+from tests.runs.site import Site, faults
+
+SERVER = "http://127.0.0.1:9"
+
+
+def planned(folder: Path, environ: dict[str, str] | None = None, **job: Any) -> tuple[list[Decision], Plan]:
+    path = folder / "job.yaml"
+    path.write_text(json.dumps({"endpoint": SERVER, "output": str(folder / "out"), "prompts": ["A fox"]} | job))
+    steps = list(plan(load_job(path), environ or {}, Selection()))
+    return [step for step in steps if isinstance(step, Decision)], steps[-1]  # type: ignore[return-value]
+
+
+def test_a_model_without_a_price_is_left_out_of_the_sum_and_named(tmp_path: Path) -> None:
+    _, total = planned(tmp_path, model="somebody/elses-model", prompts=["A fox", "A hen"])
+    assert (total.tokens, total.unpriced, total.requests) == (0, 2, 2)
+    assert "  without a known price, and not in that sum: 2 images" in list(total.lines())
+
+
+def test_an_empty_difference_would_send_nothing(tmp_path: Path) -> None:
+    assert "  a run would send nothing" in list(Plan("site").lines())
+
+
+def test_of_a_great_many_orphans_twenty_are_shown() -> None:
+    lines = list(Plan("site", orphans=[f"{n}.png" for n in range(25)]).lines())
+    assert sum("no longer in the job" in line for line in lines) == 20
+    assert lines[-1] == "  and 5 more orphaned"
+
+
+async def test_what_is_paid_for_is_only_to_be_downloaded(site: Site) -> None:
+    site.sandbox.behaviour = faults("cdn-500")
+    await site.run("A fox")
+    *_, total = plan(site.load(), {}, Selection())
+    assert isinstance(total, Plan)
+    assert total.reasons == {Reason.PAID: 1}
+    assert (total.requests, total.downloads, total.tokens) == (0, 1, 0)
+    assert "  and download 1 image already paid for" in list(total.lines())
+
+
+async def test_what_was_given_up_is_named_and_left_alone(site: Site) -> None:
+    site.sandbox.behaviour = faults("400")
+    await site.run("A fox")
+    decision, total = plan(site.load(), {}, Selection())
+    assert isinstance(decision, Decision)
+    assert isinstance(total, Plan)
+    assert decision.reasons == {0: Reason.GIVEN_UP}
+    assert "waits for --retry-failed" in next(decision_lines(decision))
+    assert (total.requests, total.downloads) == (0, 0)
+
+
+def test_a_decision_tells_programs_each_images_reason(tmp_path: Path) -> None:
+    (decision,), _ = planned(tmp_path, prompts=[{"id": "fox", "prompt": "A fox", "count": 2}])
+    found = decision_dict(decision)
+    assert (found["id"], found["prompt"]) == ("fox", "A fox")
+    assert found["images"] == [{"index": 0, "reason": "new"}, {"index": 1, "reason": "new"}]
