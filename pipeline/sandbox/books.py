@@ -81,12 +81,7 @@ class Books:
 
     def __init__(self, path: Path | None = None) -> None:
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = OFF")
-            self._db.executescript(_SCHEMA)
+            self._db = _opened(path)
             # Kept at hand: it is asked for with every request, and a sum over all rows takes ever longer.
             self._billed = self._number("coalesce(sum(credits), 0)", "requests", {})
         except (OSError, sqlite3.Error) as error:
@@ -210,6 +205,20 @@ class Books:
 
 
 _COLUMNS = ", ".join(Row.__slots__)
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
 
 
 def _storable(text: str | None) -> str | None:

@@ -40,6 +40,7 @@ class Cdn:
 
     Attributes:
         asked: The requests so far.
+        open: The connections that are open.
         connections: How many connections there were, with or without a request.
     """
 
@@ -47,12 +48,14 @@ class Cdn:
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
     port: int = 0
+    open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def url(self, path: str = "/fox.png?signature=SECRET") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open.add(writer)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             fields = dict(line.split(": ", 1) for line in head[1:] if line)
@@ -67,6 +70,7 @@ class Cdn:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.open.discard(writer)
             writer.close()
 
 
@@ -75,8 +79,13 @@ async def serving(*replies: Reply) -> AsyncIterator[Cdn]:
     cdn = Cdn(list(replies))
     server = await asyncio.start_server(cdn.serve, "127.0.0.1", 0)
     cdn.port = server.sockets[0].getsockname()[1]
-    async with server:
+    try:
         yield cdn
+    finally:
+        # Not `async with`: since Python 3.12 that waits for every reply that is still being held back.
+        server.close()
+        for connection in cdn.open:
+            connection.transport.abort()
 
 
 @asynccontextmanager

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,14 @@ def enter(books: Books, created: float, *, status: Status = "succeeded", credits
     )
 
 
-def test_requests_are_counted_by_what_they_are() -> None:
+@pytest.fixture
+def books() -> Iterator[Books]:
     books = Books()
+    yield books
+    books.close()
+
+
+def test_requests_are_counted_by_what_they_are(books: Books) -> None:
     for created in range(3):
         enter(books, created)
     enter(books, 3, status="failed", credits_=0)
@@ -32,8 +39,7 @@ def test_requests_are_counted_by_what_they_are() -> None:
     assert books.billed_credits() == 30
 
 
-def test_a_page_is_newest_first() -> None:
-    books = Books()
+def test_a_page_is_newest_first(books: Books) -> None:
     for created in range(10):
         enter(books, created, model="even" if created % 2 == 0 else "odd")
     page = books.page(1, 9, limit=2, offset=1, model="even")
@@ -60,16 +66,14 @@ def test_books_that_can_not_be_kept_are_a_storage_failure(tmp_path: Path) -> Non
         Books(tmp_path / "file" / "books.db")
 
 
-def test_text_that_utf8_can_not_hold_is_kept_without_it() -> None:
-    books = Books()
+def test_text_that_utf8_can_not_hold_is_kept_without_it(books: Books) -> None:
     books.owe([("/a.png", Picture("half \ud800", 1, 8, 8, "image/png", "m"))])
     picture = books.picture("/a.png")
     assert picture is not None
     assert picture.prompt == "half ?"
 
 
-def test_gets_are_all_counted_and_the_latest_kept() -> None:
-    books = Books()
+def test_gets_are_all_counted_and_the_latest_kept(books: Books) -> None:
     books.owe([("/a.png", FOX), ("/b.png", FOX)])
     for n in range(GETS_KEPT + 5):
         books.got(n, "/a.png", {"Range": f"bytes={n}-"})
@@ -79,3 +83,9 @@ def test_gets_are_all_counted_and_the_latest_kept() -> None:
     kept = books.last_gets("/a.png")
     assert len(books.last_gets()) == GETS_KEPT
     assert kept[-1].headers == {"range": f"bytes={GETS_KEPT + 4}-"}
+
+
+def test_a_file_that_is_no_database_is_a_storage_failure(tmp_path: Path) -> None:
+    (tmp_path / "books.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StorageFailed, match="can't keep its books"):
+        Books(tmp_path / "books.db")
