@@ -147,9 +147,9 @@ class Ledger(LedgerReader):
             _recipe(item),
             (
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
-                "UPDATE attempts SET answer = NULL WHERE id = ?1 AND length(answer) > ?2 AND delivered <= "
-                "(SELECT count(*) FROM images WHERE key = ?3 AND attempt = ?1 AND state = 'saved')",
-                (row.attempt, _LARGE_ANSWER, item.key),
+                "UPDATE attempts SET answer = NULL WHERE id = ? AND length(answer) > ? AND delivered <= "
+                "(SELECT count(*) FROM images WHERE key = ? AND attempt = ? AND state = 'saved')",
+                (row.attempt, _LARGE_ANSWER, item.key, row.attempt),
             ),
         )
 
