@@ -2,7 +2,8 @@
 
 `Pace` is a generic cell rate algorithm (ITU-T I.371, appendix I): each request has a slot, a slot is one interval after
 the one before, and whoever comes late may catch up by a bounded part of what was missed. Slots are absolute times, so
-nothing drifts; nothing is sent in a burst, because a server's bucket need not be full when ours is.
+nothing drifts; nothing is sent in a burst, because a server's bucket need not be full when ours is. Where no rate is
+known there are no slots until the server refuses; from then on its refusals teach one.
 """
 
 import time
@@ -23,6 +24,58 @@ _JITTER = 0.010
 _BURST = 1.0
 """Seconds' worth of requests that a server is taken to let in at once; at least one request."""
 
+_CUT = 0.7
+"""A pace that was refused is cut to no less than this part of it."""
+
+_REGAIN = 10.0
+"""Seconds after a pause in which a learned pace doubles; it grows with their square, so that a wrong one is short."""
+
+_SLOWEST = 10.0
+"""Seconds between two turns, at most, that refusals can teach: a single one may come with a pause of an hour."""
+
+
+class _Lessons:
+    """The interval between turns that a server of unknown rate seems to bear.
+
+    From the end of one pause to the end of the next it let in so many requests: that is a rate it bears, though maybe
+    not all, for what it would have let in during the pause may be lost. So a pace that was refused is cut to that
+    rate, or to `_CUT` of itself where that is more. Then it grows until the next refusal: slowly at first, as a rate
+    that was nearly right deserves, then ever faster (the idea of CUBIC, RFC 9438, with a square for its cube).
+    """
+
+    def __init__(self) -> None:
+        self._learned = 0.0
+        self._interval = 0.0
+        self._resumed: float | None = None
+        self._paused_until: float | None = None
+        self._let_in = 0
+
+    def refused(self, paused_until: float) -> None:
+        """A turn was refused; nobody gets another before `paused_until`."""
+        self._let_in -= 1
+        self._paused_until = paused_until
+
+    def turn(self, now: float) -> float:
+        """A turn is given now.
+
+        Returns:
+            Seconds until the next one.
+        """
+        if self._resumed is None:
+            self._resumed = now
+        if self._paused_until is not None:
+            # Not earlier: requests that left together are refused one after another, all while the pause lasts.
+            self._learn(self._resumed, self._paused_until)
+            self._resumed, self._paused_until, self._let_in = self._paused_until, None, 0
+        self._let_in += 1
+        self._interval = self._learned / (1.0 + ((now - self._resumed) / _REGAIN) ** 2)
+        return self._interval
+
+    def _learn(self, begun: float, ended: float) -> None:
+        borne = (ended - begun) / max(self._let_in, 1)
+        cut = self._interval / _CUT if self._interval else borne
+        self._learned = min(borne, cut, _SLOWEST)
+
 
 class Pace:
     """The rate at which requests go out, for all workers together.
@@ -31,7 +84,7 @@ class Pace:
     """
 
     def __init__(self, per_minute: float | None, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
-        """At most `per_minute` turns a minute, evenly; None: as many as are asked for, but for pauses."""
+        """At most `per_minute` turns a minute, evenly; None: as many as are asked for, until refusals teach better."""
         interval = 60.0 / per_minute if per_minute else 0.0
         # A server that lets in one request at a time, or hardly more, bears no two that drew nearer on their way: they
         # keep further apart, and each slot counts from when the last request really left. Where there is room, half
@@ -39,6 +92,7 @@ class Pace:
         room = _BURST - interval - _JITTER
         self._interval = interval * _MARGIN + (_JITTER if room < 0 else 0.0)
         self._catch_up = max(room, 0.0) / 2 if interval else 0.0
+        self._lessons = None if per_minute else _Lessons()
         self._clock = clock
         self._sleep = sleep
         self._next = 0.0
@@ -54,10 +108,14 @@ class Pace:
             while (wait := self._next - self._clock()) > 0:
                 await self._sleep(wait)
             # Slots that passed while nobody asked for them are gone: only who waited and woke late catches up.
-            self._next = max(self._next, arrived, self._clock() - self._catch_up) + self._interval
+            now = self._clock()
+            interval = self._lessons.turn(now) if self._lessons else self._interval
+            self._next = max(self._next, arrived, now - self._catch_up) + interval
 
     def pause(self, seconds: float | None) -> float:
-        """Give nobody a turn for so long; of several pauses the one that ends last holds.
+        """The server has refused a request: give nobody a turn for so long.
+
+        Of several pauses the one that ends last holds.
 
         Args:
             seconds: What the server asked for. Where it named no time, or none that is left (None or 0), it is a
@@ -67,13 +125,13 @@ class Pace:
             Seconds from now until the next turn, at least.
         """
         now = self._clock()
-        if not seconds:
-            if now < self._paused_until:
-                return self._paused_until - now
+        if not seconds and now >= self._paused_until:
             self._backoff = min(max(1.0, self._backoff * 2), 60.0)
             seconds = self._backoff
-        self._paused_until = max(self._paused_until, now + seconds)
+        self._paused_until = max(self._paused_until, now + (seconds or 0.0))
         self._next = max(self._next, self._paused_until)
+        if self._lessons:
+            self._lessons.refused(self._paused_until)
         return self._paused_until - now
 
     def accepted(self) -> None:

@@ -21,15 +21,18 @@ class Server:
         self._rate = per_minute / 60
         self._burst = max(1.0, self._rate)
 
+        self._tokens, self._before = self._burst, 0.0
+
+    def lets_in(self, now: float) -> bool:
+        self._tokens = min(self._burst, self._tokens + (now - self._before) * self._rate)
+        self._before = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
     def refusals(self, arrivals: list[float]) -> int:
-        tokens, before, refused = self._burst, 0.0, 0
-        for now in sorted(arrivals):
-            tokens, before = min(self._burst, tokens + (now - before) * self._rate), now
-            if tokens >= 1:
-                tokens -= 1
-            else:
-                refused += 1
-        return refused
+        return sum(not self.lets_in(now) for now in sorted(arrivals))
 
 
 def paced(per_minute: float | None) -> Pace:
@@ -276,6 +279,98 @@ async def test_refusals_during_a_pause_do_not_prolong_it() -> None:
     assert [pace.pause(None) for _ in range(7)] == [0.75] * 7
     await pace.turn()
     assert pace.pause(None) == 2
+
+
+async def answered_by(
+    server: Callable[[float], bool], workers: int, until: float, said: float | None = None, latency: float = 0.2
+) -> list[tuple[float, bool]]:
+    """When requests reached a server whose limit nobody knows, and whether it let them in."""
+    chance, pace, throttle = random.Random(workers), paced(None), Throttle(workers, adaptive=True)
+    answers: list[tuple[float, bool]] = []
+
+    async def request(epoch: int) -> None:
+        await pace.turn()
+        await anyio.sleep(chance.uniform(0.001, 0.01))
+        let_in = server(anyio.current_time())
+        answers.append((anyio.current_time(), let_in))
+        await anyio.sleep(latency * chance.uniform(0.7, 1.3) if let_in else 0.005)
+        if let_in:
+            throttle.accepted()
+            pace.accepted()
+        else:
+            throttle.refused(epoch)
+            pace.pause(said)
+
+    async def worker() -> None:
+        while True:
+            epoch = await throttle.acquire()
+            try:
+                await request(epoch)
+            finally:
+                throttle.release()
+
+    with anyio.move_on_at(until):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(workers):
+                tasks.start_soon(worker)
+    return answers
+
+
+@pytest.mark.parametrize("said", [None, 1.0, 0.1])
+@pytest.mark.parametrize("latency", [0.05, 0.2])
+@in_virtual_time
+async def test_an_unknown_limit_is_used_and_seldom_met(said: float | None, latency: float) -> None:
+    answers = await answered_by(Server(600).lets_in, 8, 60.0, said, latency)
+    let_in = sum(ok for _, ok in answers)
+    assert let_in >= 0.92 * 600
+    assert len(answers) - let_in <= 0.05 * let_in
+
+
+@pytest.mark.parametrize("said", [None, 1.0])
+@in_virtual_time
+async def test_many_workers_meet_an_unknown_limit_no_more_often_once_they_have_begun(said: float | None) -> None:
+    answers = [ok for at, ok in await answered_by(Server(600).lets_in, 64, 120.0, said) if at >= 5]
+    assert sum(answers) >= 0.92 * 600 / 60 * 115
+    assert answers.count(False) <= 0.05 * sum(answers)
+
+
+@in_virtual_time
+async def test_without_a_rate_those_who_waited_for_a_pause_do_not_leave_all_at_once() -> None:
+    pace = paced(None)
+    for _ in range(20):
+        await pace.turn()
+    pace.pause(5.0)
+    sent = await sent_by(pace, 50, 10.0, work=lambda: 0.5)
+    assert sent[0] == pytest.approx(5.0)
+    assert min(later - earlier for earlier, later in pairwise(sent)) > 0.15
+
+
+@pytest.mark.parametrize("said", [None, 60.0])
+@in_virtual_time
+async def test_a_single_refusal_is_outgrown(said: float | None) -> None:
+    refusing = iter([True] * 20 + [False])
+    answers = await answered_by(lambda _now: next(refusing, True), 8, 180.0, said, latency=1.0)
+    assert sum(at >= 120 for at, _ in answers) > 0.9 * 8 * 60
+
+
+@in_virtual_time
+async def test_a_pause_of_an_hour_does_not_teach_an_hour_between_turns() -> None:
+    pace = paced(None)
+    await pace.turn()
+    pace.pause(3600.0)
+    sent = await sent_by(pace, 1, 3660.0, work=lambda: 0.5)
+    assert sent[:2] == pytest.approx([3600.0, 3610.0])
+    assert len(sent) > 10
+
+
+@in_virtual_time
+async def test_a_known_rate_is_not_unlearned_by_refusals() -> None:
+    pace = paced(600)
+    for _ in range(5):
+        await pace.turn()
+        pace.pause(2.0)
+    sent = await sent_by(pace, 8, 20.0)
+    assert [later - earlier for earlier, later in pairwise(sent)] == pytest.approx([0.1002] * (len(sent) - 1))
 
 
 async def test_no_more_are_in_flight_than_the_throttle_allows() -> None:
