@@ -1,22 +1,23 @@
 """`run`: make what is missing or changed, and nothing else."""
 
+import os
 import secrets
-import signal
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
 from pipeline.commands.opening import LEDGER, planner, read_again
+from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
-from pipeline.errors import Interrupted, StopRun, StorageFailed
+from pipeline.errors import StopRun, StorageFailed
 from pipeline.gate import Gate
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Claim, Item, Job, Record, Request
@@ -113,7 +114,7 @@ class Run:
                 plan = replace(plan, base=producer.asker.base)
                 workers = self.job.limits.concurrency + self.job.limits.downloads
                 async with anyio.create_task_group() as group:
-                    group.start_soon(_watch, gate, group.cancel_scope, self.job.limits.grace, progress)
+                    group.start_soon(watch_signals, gate, group.cancel_scope, self.job.limits.grace, progress.note)
                     await run_pool(
                         workers, self._work(plan, gate), _doing(producer, gate), is_open=lambda: gate.reason is None
                     )
@@ -215,7 +216,8 @@ def run(
     on_record: Callable[[Record], None] | None = None,
 ) -> Summary:
     """Make what the job is missing. See `run_async`; this one starts an event loop of its own."""
-    return anyio.run(_call, job, selection, environ, progress, on_record)
+    call = partial(run_async, selection=selection, environ=environ, progress=progress, on_record=on_record)
+    return anyio.run(call, job)
 
 
 async def run_async(
@@ -242,18 +244,6 @@ async def run_async(
     Raises:
         StopRun: It could not begin: no key, the folder is locked or can't be written.
     """
-    return await _call(job, selection, environ, progress, on_record)
-
-
-async def _call(
-    job: Job,
-    selection: Selection | None,
-    environ: Mapping[str, str] | None,
-    progress: Callable[[int], Progress] | None,
-    on_record: Callable[[Record], None] | None,
-) -> Summary:
-    import os
-
     endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
     return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
@@ -281,22 +271,3 @@ def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]
                 gate.close(reason)
 
     return do
-
-
-async def _watch(gate: Gate, scope: anyio.CancelScope, grace: float, progress: Progress) -> None:
-    """The first Ctrl-C or SIGTERM closes the gate; the second, or the end of the grace time, cuts everything off."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as timer:
-            first = signal.Signals(await anext(signals))
-            gate.close(Interrupted(f"stopped by {first.name}", 128 + first))
-            progress.note(f"{first.name}: finishing what is in flight (up to {grace:.0f} s); once more stops at once")
-            timer.start_soon(_cut_off, scope, grace)
-            await anext(signals)
-            scope.cancel()
-
-
-async def _cut_off(scope: anyio.CancelScope, grace: float) -> None:
-    await anyio.sleep(grace)
-    scope.cancel()
