@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOB    ?= jobs/catalog.yaml
+HOURS  ?= 0
 
-.PHONY: run test check fmt clean
+.PHONY: run test soak check fmt clean
 
 run: $(VENV)/.run
 	$(BIN)/python -m pipeline run $(JOB)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+soak: $(VENV)/.dev
+	SOAK=1 HOURS=$(HOURS) $(BIN)/python -m pytest -n auto -ra tests/faults $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -1,50 +1,123 @@
 """The money a run may spend: the price of a request is reserved before it leaves, and corrected by its answer."""
 
+from collections.abc import Callable
+
 import anyio
 
 from pipeline.errors import BudgetReached
+from pipeline.model import CREDITS_PER_USD, Limits
+from pipeline.text import usd
+
+LOST_FLOOR = 1.0
+"""Dollars that may at least be spent on what was lost, where the job does not say."""
+
+LOST_SHARE = 0.02
+"""The same as a share of what the run would cost."""
+
+
+def cap_of(limits: Limits) -> int | None:
+    """The tokens a run may spend by its limits, the lower one of tokens and dollars; None for no cap."""
+    dollars = None if limits.budget_usd is None else int(limits.budget_usd * CREDITS_PER_USD + 1e-6)
+    caps = [cap for cap in (limits.budget_tokens, dollars) if cap is not None]
+    return min(caps, default=None)
 
 
 class Budget:
-    """A cap on tokens that holds: paid + open + the next one never exceed it, as far as prices are known.
+    """A cap on tokens that holds: paid + open + maybe + the next one never exceed it.
 
     Attributes:
-        spent: Tokens paid so far.
+        cap: Tokens, or None for no cap.
+        spent: Tokens paid, and tokens that may have been paid.
         reserved: Tokens that requests in flight may still cost.
     """
 
     def __init__(self, tokens: int | None) -> None:
         """`tokens` is the cap, None for none."""
         self.cap = tokens
-        self.spent = 0
+        self.spent = self._before = 0
         self.reserved = 0
         self._settled = anyio.Event()
 
-    async def reserve(self, price: int) -> None:
-        """Set `price` tokens aside for one request.
+    def begin(self, spent: int) -> None:
+        """Count what earlier runs have spent."""
+        self._before = spent
+        self.spent += spent
+
+    async def reserve(self, price: int | None) -> int:
+        """Set tokens aside for one request, and give how many.
 
         Where the rest does not suffice but requests in flight may yet give some back (a refused one costs nothing),
-        this waits for them.
+        this waits for them. A request whose price nobody knows yet goes alone, with all that is left: its answer
+        tells the price of the next ones.
 
         Raises:
             BudgetReached: The request might go over the cap.
         """
         if self.cap is None:
-            self.reserved += price
-            return
-        while self.spent + self.reserved + price > self.cap:
-            if not self.reserved or self.spent + price > self.cap:
-                raise BudgetReached(
-                    f"the budget of {self.cap:,} tokens is reached: {self.spent + self.reserved:,} are spent or "
-                    f"promised and the next request costs {price:,}; to go on, raise limits.budget_tokens "
-                    "or --budget-tokens"
-                )
+            self.reserved += price or 0
+            return price or 0
+        while not self._fits(price):
+            if not self.reserved or self.spent + (price or 1) > self.cap:
+                raise BudgetReached(self._reached(price))
             await self._settled.wait()
-        self.reserved += price
+        amount = self.cap - self.spent if price is None else price
+        self.reserved += amount
+        return amount
 
-    def settle(self, price: int, cost: int) -> None:
+    def settle(self, reserved: int, cost: int) -> None:
         """One request is over: give back what was reserved for it, and book what it really cost."""
-        self.reserved -= price
+        self.reserved -= reserved
         self.spent += cost
         self._settled.set()
         self._settled = anyio.Event()
+
+    def correct(self, difference: int) -> None:
+        """A request that may have cost its price did cost so much more, or less where this is negative."""
+        self.settle(0, difference)
+
+    def _fits(self, price: int | None) -> bool:
+        assert self.cap is not None
+        if price is None:
+            return not self.reserved and self.spent < self.cap
+        return self.spent + self.reserved + price <= self.cap
+
+    def _reached(self, price: int | None) -> str:
+        assert self.cap is not None
+        earlier = f", {self._before:,} of them by earlier runs within limits.budget_window" if self._before else ""
+        one = "has no known price" if price is None else f"costs {price:,}"
+        return (
+            f"the budget of {self.cap:,} tokens ({usd(self.cap / CREDITS_PER_USD)}) is reached: "
+            f"{self.spent + self.reserved:,} are spent or promised{earlier}, and the next request {one}; to go on, "
+            "raise limits.budget_tokens or limits.budget_usd (--budget-tokens, --budget-usd)"
+        )
+
+
+class LostBudget:
+    """What a run may spend on asking again for what was, or may have been, billed without an answer.
+
+    Attributes:
+        cap: Tokens.
+        spent: Tokens spent so far.
+    """
+
+    def __init__(self, dollars: float | None, planned: int, *, dear: Callable[[], int]) -> None:
+        """Take note of the cap.
+
+        Args:
+            dollars: The cap; None for the larger of `LOST_FLOOR` and `LOST_SHARE` of the plan.
+            planned: Tokens that the whole run would cost.
+            dear: Tokens to take an unknown price for.
+        """
+        self.cap = int((dollars if dollars is not None else LOST_FLOOR) * CREDITS_PER_USD + 1e-6)
+        if dollars is None:
+            self.cap = max(self.cap, int(planned * LOST_SHARE))
+        self.spent = 0
+        self._dear = dear
+
+    def allows(self, price: int | None) -> bool:
+        """Whether one more request of this price may be made, and if so, book it."""
+        price = self._dear() if price is None else price
+        if self.spent + price > self.cap:
+            return False
+        self.spent += price
+        return True

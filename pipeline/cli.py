@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\
 exit codes:
   0    every image is there, or all that --only and --limit chose
-  1    some items failed, or `verify` found a file that is not sound
+  1    some items failed, `verify` found a file that is not sound, or `audit` a difference
   2    the job or the command line is wrong; nothing was sent
   3    no key, or the key or the account was refused
   5    the provider is unavailable; the next run goes on from here
@@ -77,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     _plan_parser(commands)
     _status_parser(commands)
     _verify_parser(commands)
+    _audit_parser(commands)
+    _manifest_parser(commands)
     _sandbox_parser(commands)
     return top
 
@@ -100,6 +102,7 @@ def _run_parser(commands: Any) -> None:
     made.add_argument("--concurrency", type=_positive, metavar="N", help="requests in flight at once, at most")
     made.add_argument("--requests-per-minute", type=float, metavar="N", help="requests sent in a minute, at most")
     made.add_argument("--budget-tokens", type=_positive, metavar="N", help="tokens this run may spend")
+    made.add_argument("--budget-usd", type=float, metavar="N", help="the same in US dollars")
     made.add_argument("--quiet", action="store_true", help="say nothing but errors")
 
 
@@ -117,6 +120,17 @@ def _status_parser(commands: Any) -> None:
 def _verify_parser(commands: Any) -> None:
     made = _add(commands, "verify", _verify, "read every file and hold it against the manifest")
     _folder_options(made)
+
+
+def _audit_parser(commands: Any) -> None:
+    made = _add(commands, "audit", _audit, "hold the ledger against the vendor's log, attempt by attempt")
+    _job_options(made)
+
+
+def _manifest_parser(commands: Any) -> None:
+    made = _add(commands, "manifest", _manifest, "print the manifest as the ledger has it, or write it anew")
+    _job_options(made)
+    made.add_argument("--rebuild", action="store_true", help="write manifest.jsonl anew from the ledger")
 
 
 def _job_options(made: argparse.ArgumentParser) -> None:
@@ -164,7 +178,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     limits = {
         name: getattr(arguments, name)
-        for name in ("concurrency", "requests_per_minute", "budget_tokens")
+        for name in ("concurrency", "requests_per_minute", "budget_tokens", "budget_usd")
         if getattr(arguments, name) is not None
     }
     job = _load(arguments, limits)
@@ -209,6 +223,26 @@ def _verify(arguments: argparse.Namespace) -> int:
     found = verify(_output(arguments))
     print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
     return 0 if found.sound else 1
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.audit import audit
+
+    found = audit(_load(arguments, {}), os.environ)
+    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    return 0 if found.balanced else 1
+
+
+def _manifest(arguments: argparse.Namespace) -> int:
+    from pipeline.commands.rebuild import rebuild, show
+
+    job = _load(arguments, {})
+    if not arguments.rebuild:
+        show(job)
+        return 0
+    found = rebuild(job)
+    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    return 0
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:

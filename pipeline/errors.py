@@ -14,7 +14,7 @@
         ├── NotSent              the request never left: free to try again
         ├── RateLimited          429: everybody waits, and it is no attempt
         ├── Unavailable          an error answer in the vendor's own form: not billed
-        ├── MaybeBilled          sent, and nobody can say what became of it: once more at most
+        ├── MaybeBilled          sent, and nobody can say what became of it: first the vendor's log must be asked
         ├── NoPicture            a paid answer without a picture: once more at most
         └── DownloadBroken       the picture did not arrive whole: its URL is asked again, never the API
 
@@ -117,14 +117,15 @@ class GiveUp(PipelineError):
         "rejected": "the API refused the request itself (400, 404, 422 …)",
         "moderated": "the API refused the prompt for its content",
         "filtered": "the answer held no picture, twice",
-        "maybe-billed": "sent twice without a known outcome; may have been billed",
-        "lost": "paid for, but the picture can't be had from its URL any more",
+        "maybe-billed": "may have been billed without an answer, and no log can tell",
+        "lost": "paid for, but its answer or its picture can't be had any more",
         "bad-picture": "paid for, but the picture is broken or of the wrong shape",
         "download": "paid for, and its URL did not answer this time, or the run ended first; fetched by the next",
+        "unsettled": "may have been billed without an answer; the vendor's log is asked by the next run",
         "unavailable": "the provider failed every attempt; the next run tries it again",
         "pending": "not asked for yet: the run ended before its turn",
     }
-    AGAIN: ClassVar[frozenset[str]] = frozenset({"download", "unavailable", "pending"})
+    AGAIN: ClassVar[frozenset[str]] = frozenset({"download", "unsettled", "unavailable", "pending"})
     """Causes that the next run tries again by itself; the others wait for a change or for `--retry-failed`."""
 
     def __init__(self, message: str, *, cause: str) -> None:
@@ -174,7 +175,19 @@ class Unavailable(TryAgain):
 
 
 class MaybeBilled(TryAgain):
-    """Sent, and nobody can say what became of it."""
+    """Sent, and nobody can say what became of it.
+
+    Attributes:
+        attempt: Id of the attempt, once it is written down.
+        price: Tokens it costs by list price, None where unknown.
+        booked: Tokens that the budget holds for it.
+        age: Seconds since it was sent.
+    """
+
+    attempt: str = ""
+    price: int | None = None
+    booked: int = 0
+    age: float = 0.0
 
 
 class NoPicture(TryAgain):

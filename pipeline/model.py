@@ -1,9 +1,9 @@
 """The words of the house.
 
 `Job` (the YAML file) → `Item` (a picture that must exist, as many times as wanted) → `Request` (one POST to make for
-it) → `Generation` (the paid answer: URLs or bytes, rewritten prompts, tokens) → `Claim` (one picture of it that must
-become a file) → `SavedImage` (a whole, checked file) → `Record` (its line in the manifest). All are frozen: a stage
-makes a new value, it never changes one.
+it; a `Doubt` when nobody can say whether it was billed) → `Generation` (the paid answer: URLs or bytes, rewritten
+prompts, tokens) → `Claim` (one picture of it that must become a file) → `SavedImage` (a whole, checked file) →
+`Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,15 @@ class Limits:
         concurrency: Requests to the API in flight at once, at most.
         downloads: Image downloads in flight at once, at most.
         requests_per_minute: Requests sent in a minute, at most; None lets the concurrency adapt by itself.
-        budget_tokens: Tokens (credits) one run may spend; None for no cap.
+        budget_tokens: Tokens (credits) a run may spend; None for no cap.
+        budget_usd: The same in US dollars; where both are given, the lower one holds.
+        budget_window: Seconds back for which earlier runs on the same output count towards the budget; None: none do.
+        budget_lost: US dollars that may be spent in a run on asking again for what was billed without an answer; None
+            for the larger of one dollar and 2 % of what the run would cost.
+        settle: Seconds from sending a request until the vendor's log is read for it, where no answer came; None for
+            660 s, and 1 s in the sandbox.
+        on_maybe: What becomes of a request of which no log can say whether it was billed: `retry` asks again within
+            `budget_lost`, `hold` leaves it for a person.
         attempts: Attempts that may fail for one request before its item is given up; 429 answers do not count.
         request_timeout: Seconds to wait for an answer; the vendor's own limit is below the default.
         grace: Seconds that an interrupted run waits for the answers it has already asked for.
@@ -37,6 +45,11 @@ class Limits:
     downloads: int = 16
     requests_per_minute: float | None = None
     budget_tokens: int | None = None
+    budget_usd: float | None = None
+    budget_window: float | None = None
+    budget_lost: float | None = None
+    settle: float | None = None
+    on_maybe: Literal["retry", "hold"] = "retry"
     attempts: int = 5
     request_timeout: float = 600.0
     grace: float = 600.0
@@ -100,11 +113,39 @@ class Request:
         item: The item.
         indexes: Which of its images are asked for.
         again: They are asked for though they are there: if they can't be had, the old ones stay.
+        doubts: How often it was asked before without anybody being able to say what became of it.
     """
 
     item: Item
     indexes: tuple[int, ...]
     again: bool = False
+    doubts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A request that left and brought no answer: was it billed?
+
+    Attributes:
+        request: The request.
+        attempt: Id of its last attempt.
+        created_at: When that was about to be sent, RFC 3339 in UTC.
+        price: Tokens it costs by list price, None where unknown.
+        error: What happened to it.
+        booked: Tokens that the budget holds for it.
+        verdict: What is known of it: `open` as long as no log was asked; then `unbilled`, `lost` (it was billed), or
+            `unproven` (there is no log that could say).
+        forgone: It must not be asked again: its answer came and could not be read.
+    """
+
+    request: Request
+    attempt: str
+    created_at: str
+    price: int | None
+    error: str
+    booked: int = 0
+    verdict: Literal["open", "unbilled", "lost", "unproven"] = "open"
+    forgone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +252,7 @@ class Job:
         path: The job file.
         endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
         output: The output folder.
+        state_dir: Where the ledger and its lock are kept; None for inside the output folder.
         limits: How fast, how much and how long a run may go.
         entries: The prompt entries, for `jobfile.expand` alone.
     """
@@ -221,3 +263,4 @@ class Job:
     output: Path
     limits: Limits
     entries: tuple[Any, ...] = ()
+    state_dir: Path | None = None

@@ -5,14 +5,14 @@ nothing and changes nothing. `plan` shows the decisions, `run` acts on them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, ImageRow, LedgerReader
-from pipeline.model import Claim, GeneratedImage, Item, Request
+from pipeline.model import Claim, Doubt, GeneratedImage, Item, Request
 
 FileState = Literal["sound", "missing", "damaged"]
 
@@ -28,6 +28,8 @@ class Reason(StrEnum):
     DAMAGED = "file damaged"
     FAILED = "failed before"
     PAID = "paid for, not downloaded yet"
+    DOUBT = "may have been billed: the vendor's log is asked first"
+    LOST = "billed without an answer"
     PLACEHOLDER = "made by a sandbox"
     FORCED = "forced"
     GIVEN_UP = "failed before, waits for --retry-failed"
@@ -75,6 +77,7 @@ class Decision:
         reasons: For each index, why.
         ask: Indexes to ask the API for.
         fetch: Pictures that are paid for and need only a download.
+        doubts: Requests that may have been, or were, billed without an answer; they must be settled first.
         rename: Rows whose sound file bears another name than the job wants now.
     """
 
@@ -82,12 +85,13 @@ class Decision:
     reasons: Mapping[int, Reason]
     ask: tuple[int, ...] = ()
     fetch: tuple[Claim, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     rename: tuple[ImageRow, ...] = ()
 
     @property
     def images_to_make(self) -> int:
-        """How many images will be asked for or downloaded."""
-        return len(self.ask) + len(self.fetch)
+        """How many images will be asked for or downloaded, if doubts turn out well."""
+        return len(self.ask) + len(self.fetch) + sum(len(doubt.request.indexes) for doubt in self.doubts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,15 @@ class Planner:
                 left -= decision.images_to_make
             yield decision
 
+    def absent(self, items: Iterator[Item] | Sequence[Item]) -> frozenset[tuple[str, int]]:
+        """Key and index of each image of the job that was saved once and is not there as the job wants it."""
+        return frozenset(
+            (decision.item.key, index)
+            for decision in replace(self, selection=Selection()).decisions(items)
+            for index, why in decision.reasons.items()
+            if why in ABSENT
+        )
+
     def decide(self, item: Item) -> Decision:
         """What is to be done about one item."""
         rows, attempts = self.ledger.images(item.key), self.ledger.attempts(item.key)
@@ -128,6 +141,7 @@ class Planner:
         ask: list[int] = []
         fetch: list[Claim] = []
         rename: list[ImageRow] = []
+        doubted: dict[str, list[int]] = {}
         for index in range(item.count):
             row = rows.get(index)
             reason = self._reason(item, row, attempts)
@@ -135,12 +149,25 @@ class Planner:
             if claim:
                 fetch.append(claim)
                 reason = reason if reason in _FETCHED_AGAIN else Reason.PAID
+            elif reason not in SETTLED and (doubtful := self._doubtful(index, row, attempts)):
+                doubted.setdefault(doubtful.id, []).append(index)
+                reason = Reason.DOUBT if doubtful.open else Reason.LOST
             elif reason not in SETTLED:
                 ask.append(index)
             elif reason is Reason.UNCHANGED and row and row.path and _misnamed(row.path, item.stem(index)):
                 rename.append(row)
             reasons[index] = reason
-        return Decision(item, reasons, tuple(ask), tuple(fetch), tuple(rename))
+        doubts = tuple(_doubt(item, doubted[attempt.id], attempt) for attempt in attempts if attempt.id in doubted)
+        return Decision(item, reasons, tuple(ask), tuple(fetch), doubts, tuple(rename))
+
+    def _doubtful(self, index: int, row: ImageRow | None, attempts: Sequence[Attempt]) -> Attempt | None:
+        """The newest attempt for an image, where nobody knows if it was billed, or nobody acted on knowing it."""
+        newest = next((attempt for attempt in reversed(attempts) if index in attempt.indexes), None)
+        if newest is None or newest.open:
+            return newest
+        unacted = row is None or (row.state == "failed" and row.cause in GiveUp.AGAIN)
+        asked = self.selection.force or self.selection.retry_failed
+        return newest if unacted and not asked and newest.state in ("maybe", "lost") else None
 
     def _reason(self, item: Item, row: ImageRow | None, attempts: Sequence[Attempt]) -> Reason:
         if self.selection.force:
@@ -193,6 +220,20 @@ def requests(decision: Decision, most: int) -> Iterator[Request]:
         yield Request(decision.item, indexes, again)
 
 
+def _doubt(item: Item, indexes: Sequence[int], attempt: Attempt) -> Doubt:
+    verdict: Literal["open", "lost", "unproven"] = "lost" if attempt.state == "lost" else "unproven"
+    price = attempt.price if attempt.tokens is None else attempt.tokens
+    return Doubt(
+        Request(item, tuple(indexes)),
+        attempt.id,
+        attempt.created_at,
+        price,
+        attempt.error or "its run was killed before the answer came",
+        verdict="open" if attempt.open else verdict,
+        forgone=attempt.unreadable,
+    )
+
+
 def _misnamed(path: str, stem: str) -> bool:
     return path.rpartition(".")[0] != stem
 
@@ -204,5 +245,13 @@ def _limited(decision: Decision, left: int) -> Decision:
     fetch = decision.fetch[:left]
     ask = decision.ask[: left - len(fetch)]
     dropped = set(decision.ask[len(ask) :]) | {claim.index for claim in decision.fetch[len(fetch) :]}
+    left -= len(fetch) + len(ask)
+    doubts: list[Doubt] = []
+    for doubt in decision.doubts:
+        if len(doubt.request.indexes) <= left:
+            doubts.append(doubt)
+            left -= len(doubt.request.indexes)
+        else:
+            dropped |= set(doubt.request.indexes)
     reasons = {index: Reason.LEFT_OUT if index in dropped else reason for index, reason in decision.reasons.items()}
-    return Decision(decision.item, reasons, ask, fetch, decision.rename)
+    return Decision(decision.item, reasons, ask, fetch, tuple(doubts), decision.rename)

@@ -1,17 +1,18 @@
 """When to try again, and when to stop: tenacity's room.
 
-Only what can succeed and was not paid for is tried again freely. What may have been paid for is tried once more at
-most. A 429 is no attempt: its pause is everybody's (`pace`), so nobody backs off for it alone.
+Only what can succeed and was not paid for is tried again freely. What may have been paid for is not tried again here:
+the vendor's log is asked first (`produce.settle`). A 429 is no attempt: its pause is everybody's (`pace`), so nobody
+backs off for it alone.
 """
 
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type
 
 from pipeline.errors import (
     DownloadBroken,
@@ -41,8 +42,14 @@ FETCHES = 6
 FETCHES_OF_GONE = 3
 """Downloads of a picture of which the server says that it is not there, at most: some need a moment to be there."""
 
-ONCE_MORE = (MaybeBilled, NoPicture)
-"""What may have been paid for: tried again once, never twice."""
+TOKENS = 10.0
+"""Retries that a run may make at once, whatever its successes."""
+
+TOKENS_A_SUCCESS = 0.1
+"""Retries that each success pays for: by and by they are a tenth of the requests."""
+
+TOKEN_EVERY = 5.0
+"""Seconds in which one more retry comes by itself, so that a run whose last requests all fail still ends."""
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -96,7 +103,7 @@ class _History:
         self._rng = rng
         self._clock = clock
         self._counted = 0
-        self._risked: Counter[type[BaseException]] = Counter()
+        self._empty = 0
         self._refused_since: float | None = None
 
     def after(self, state: RetryCallState) -> None:
@@ -108,7 +115,7 @@ class _History:
         self._refused_since = None
         if not isinstance(error, NotSent | Unavailable) or error.counted:
             self._counted += 1
-        self._risked[type(error)] += 1
+        self._empty += isinstance(error, NoPicture)
 
     def _check_patience(self, error: RateLimited) -> None:
         now = self._clock()
@@ -123,7 +130,8 @@ class _History:
 
     def stop(self, _state: RetryCallState) -> bool:
         """Whether no further attempt is to be made."""
-        return self._counted >= self._limits.attempts or any(self._risked[kind] > 1 for kind in ONCE_MORE)
+        # A paid answer without a picture may have been bad luck once, never twice.
+        return self._counted >= self._limits.attempts or self._empty > 1
 
     def wait(self, state: RetryCallState) -> float:
         """Seconds until the next attempt."""
@@ -132,6 +140,40 @@ class _History:
             return 0.0
         asked = error.retry_after if isinstance(error, Unavailable) else None
         return max(full_jitter(max(self._counted, 1), self._rng), asked or 0.0)
+
+
+class RetryBudget:
+    """Keeps the retries of a whole run from adding to a provider's troubles: at a tenth of its requests, by and by.
+
+    The token bucket of gRPC's retry throttling (gRFC A6: 10 tokens, 0.1 back for each success), taken from by each
+    retry as in the AWS SDKs' retry quota. What may not be tried again just now waits instead of failing, and tokens
+    also come back with time.
+    """
+
+    def __init__(self, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
+        self._tokens = TOKENS
+        self._at = clock()
+        self._clock = clock
+        self._sleep = sleep
+        self._line = anyio.Lock()
+
+    def succeeded(self) -> None:
+        """A request went well."""
+        self._tokens = min(TOKENS, self._tokens + TOKENS_A_SUCCESS)
+
+    async def turn(self) -> None:
+        """Wait until something may be tried again, first come first served."""
+        async with self._line:
+            self._refill()
+            while self._tokens < 1.0:
+                await self._sleep((1.0 - self._tokens) * TOKEN_EVERY)
+                self._refill()
+            self._tokens -= 1.0
+
+    def _refill(self) -> None:
+        now = self._clock()
+        self._at, elapsed = now, now - self._at
+        self._tokens = min(TOKENS, self._tokens + elapsed / TOKEN_EVERY)
 
 
 def asking(
@@ -143,14 +185,15 @@ def asking(
     |---|---|---|---|
     | `NotSent`, `Unavailable` | up to `limits.attempts` in all | not in an outage | full jitter, or what it asks for |
     | `RateLimited` | for up to `limits.patience` without a break | no | none: the pause is everybody's |
-    | `MaybeBilled`, `NoPicture` | once each | yes | full jitter |
+    | `NoPicture` | once | yes | full jitter |
+    | `MaybeBilled` | no: the vendor's log is asked first | | |
 
     Raises:
         ProviderUnavailable: Nothing but 429 for longer than `limits.patience`.
     """
     history = _History(limits, rng or random.Random(), clock)
     return AsyncRetrying(
-        retry=retry_if_exception_type(TryAgain),
+        retry=retry_if_exception(lambda error: isinstance(error, TryAgain) and not isinstance(error, MaybeBilled)),
         after=history.after,
         wait=history.wait,
         stop=history.stop,

@@ -9,6 +9,7 @@ from pipeline.errors import KeyRefused, UsageError
 
 KEY_VARIABLES = ("AIML_API_KEY", "AIMLAPI_KEY", "AIMLAPI_API_KEY")
 BASE_VARIABLE = "AIML_API_BASE"
+SANDBOX = "sandbox"
 AIMLAPI = "https://api.aimlapi.com"
 
 
@@ -68,6 +69,11 @@ class Endpoint:
                 "." not in host or host.endswith((".localhost", ".local", ".lan", ".internal", ".home.arpa"))
             )
 
+    @property
+    def base_or_sandbox(self) -> str:
+        """Where requests go, as the ledger has it: the sandbox of a run is the same one whatever its port."""
+        return SANDBOX if self.sandbox else self.base
+
     def require_key(self) -> None:
         """Make sure that there is a key where one is needed.
 
@@ -120,7 +126,7 @@ def resolve(endpoint: str, environ: Mapping[str, str]) -> Endpoint:
         KeyRefused: The key holds what no HTTP header may hold.
         UsageError: The base URL is none.
     """
-    if endpoint == "sandbox":
+    if endpoint == SANDBOX:
         return Endpoint(base="", key=Key("pipeline-sandbox"), sandbox=True)
     key = find_key(environ)
     if endpoint == "aimlapi":

@@ -1,12 +1,14 @@
 """What the manifest says of an item: a view of the ledger, which can be made anew from it at any time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, ImageRow, LedgerReader
 from pipeline.model import Item, Record
+from pipeline.signed import without_signature
 
 Cost = tuple[int | None, float | None]
 """Tokens and USD; None where no answer said."""
@@ -14,7 +16,12 @@ Cost = tuple[int | None, float | None]
 
 def utc_now() -> str:
     """The time, RFC 3339 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc(time.time())
+
+
+def utc(seconds: float) -> str:
+    """A moment in seconds since the epoch, in the same form."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def share(total: int, parts: int, position: int) -> int:
@@ -39,7 +46,7 @@ def cost_of(index: int, attempts: Sequence[Attempt], attempt: str | None) -> Cos
     usd: float | None = None
     for paid in attempts:
         empty = not paid.delivered
-        if paid.state != "paid" or index not in paid.indexes or not (empty or paid.id == attempt):
+        if paid.state not in ("paid", "lost") or index not in paid.indexes or not (empty or paid.id == attempt):
             continue
         sharing = paid.indexes if empty else paid.indexes[: paid.delivered]
         if index not in sharing:
@@ -75,7 +82,7 @@ def record_of(item: Item, index: int, row: ImageRow | None, attempts: Sequence[A
         aspect_ratio=item.aspect_ratio,
         seed=item.seed,
         index=index,
-        url=row.url,
+        url=None if row.url is None else without_signature(row.url),
         path=row.path if saved else None,
         mime_type=row.mime_type,
         bytes=row.bytes,
@@ -98,6 +105,12 @@ def _unfinished(item: Item, index: int, attempts: Sequence[Attempt], now: str) -
     covering = [attempt for attempt in attempts if index in attempt.indexes]
     delivering = (a for a in covering if a.state == "paid" and a.indexes.index(index) < (a.delivered or 0))
     paid = next(delivering, None)
+    if paid is None and covering and covering[-1].open:
+        cause, error = "unsettled", covering[-1].error or "the run was killed before the answer came"
+    elif paid is None:
+        cause, error = "pending", GiveUp.CAUSES["pending"]
+    else:
+        cause, error = "download", "paid for; the run ended before its download"
     return ImageRow(
         item.key,
         index,
@@ -106,8 +119,8 @@ def _unfinished(item: Item, index: int, attempts: Sequence[Attempt], now: str) -
         now,
         attempts=len(covering),
         attempt=paid.id if paid else None,
-        cause="download" if paid else "pending",
-        error="paid for; the run ended before its download" if paid else GiveUp.CAUSES["pending"],
+        cause=cause,
+        error=error,
     )
 
 
@@ -127,9 +140,21 @@ def without_file(record: Record) -> Record:
     )
 
 
-def records(items: Iterable[Item], ledger: LedgerReader, now: str) -> Iterator[Record]:
-    """The whole manifest, one record for each image of the job, in its order."""
+def manifest(items: Iterable[Item], ledger: LedgerReader, absent: Collection[tuple[str, int]]) -> Iterator[Record]:
+    """The whole manifest, one record for each image of the job, in its order.
+
+    It depends on nothing but its arguments, so that it can be made again to the byte: what has no time of its own
+    bears that of the newest run.
+
+    Args:
+        items: The job's items.
+        ledger: What the ledger says.
+        absent: Key and index of the images that it calls saved and whose files are gone or changed.
+    """
+    now = ledger.last_run() or utc_now()
     for item in items:
         rows, attempts = ledger.images(item.key), ledger.attempts(item.key, answers=False)
         for index in range(item.count):
-            yield record_of(item, index, rows.get(index), attempts, now)
+            record = record_of(item, index, rows.get(index), attempts, now)
+            gone = record.status == "saved" and (item.key, index) in absent
+            yield without_file(record) if gone else record

@@ -57,7 +57,11 @@ def api_session(*, concurrency: int, timeout: float) -> aiohttp.ClientSession:
     traces.on_request_headers_sent.append(_note_sent)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=concurrency, force_close=True, resolver=DaemonResolver(), socket_factory=_kept_alive
+            # Two more, so that the account can be asked while all requests wait for their pictures.
+            limit=concurrency + 2,
+            force_close=True,
+            resolver=DaemonResolver(),
+            socket_factory=_kept_alive,
         ),
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
         cookie_jar=aiohttp.DummyCookieJar(),

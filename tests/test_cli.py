@@ -185,7 +185,7 @@ def test_limits_on_the_command_line_are_obeyed(command: Cli, job: Path) -> None:
     assert code == 7
     assert "1 of 3 images there" in out
     assert "2 images not asked for yet" in out
-    assert "the budget of 130,000 tokens is reached" in err
+    assert "the budget of 130,000 tokens ($0.065) is reached" in err
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(command: Cli, tmp_path: Path) -> None:

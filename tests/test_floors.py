@@ -2,7 +2,8 @@
 
     1  model, errors
     2  settings, text
-    3  models, picture, store, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress
+    3  models, picture, store, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress,
+       signed
     4  jobfile, plan, view, names, api, download, sandbox
     5  produce
     6  commands
@@ -32,7 +33,7 @@ FLOORS = [
     {"settings", "text"},
     {
         *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget"),
-        *("pace", "retry", "outage", "web", "progress"),
+        *("pace", "retry", "outage", "web", "progress", "signed"),
     },
     {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},
     {"produce"},

@@ -39,7 +39,7 @@ class Books:
         return self.planner(**selection).decide(wanted)
 
     async def tried(self, name: str, indexes: tuple[int, ...] = (0,), key: str = "key-1") -> None:
-        await self.ledger.intend(name, RUN, item(key), indexes, None, AT)
+        await self.ledger.intend(name, RUN, item(key), indexes, 126_000, AT)
 
     async def paid(
         self, name: str, indexes: tuple[int, ...] = (0,), *, held: int | None = None, made_by: str | None = None
@@ -152,9 +152,46 @@ async def test_what_failed_for_good_waits_for_retry_failed(books: Books, cause: 
 @pytest.mark.parametrize("cause", sorted(GiveUp.AGAIN))
 async def test_what_may_succeed_next_time_is_tried_by_itself(books: Books, cause: str) -> None:
     await books.tried("a-1")
+    await books.ledger.outcome("a-1", "rejected", AT, error="503")
     await books.ledger.failed(failed_row(cause=cause))
     decision = books.decide(item())
     assert (decision.reasons, decision.ask) == ({0: Reason.FAILED}, (0,))
+
+
+@pytest.mark.parametrize("state", ["intent", "maybe"])
+async def test_what_may_have_been_billed_is_asked_for_only_once_that_is_settled(books: Books, state: str) -> None:
+    await books.tried("a-1")
+    if state == "maybe":
+        await books.ledger.outcome("a-1", "maybe", AT, error="no answer came")
+    for selection in ({}, {"force": True}, {"retry_failed": True}):
+        decision = books.decide(item(), **selection)
+        assert (decision.reasons, decision.ask) == ({0: Reason.DOUBT}, ())
+        (doubt,) = decision.doubts
+        assert (doubt.attempt, doubt.verdict, doubt.price) == ("a-1", "open", 126_000)
+    await books.ledger.settled("a-1", "unbilled", AT, error="not billed")
+    assert books.decide(item()).ask == (0,)
+
+
+@pytest.mark.parametrize(("state", "verdict"), [("lost", "lost"), ("maybe", "unproven")])
+async def test_what_was_settled_when_its_run_was_killed_is_still_to_be_acted_on(
+    books: Books, state: str, verdict: str
+) -> None:
+    await books.tried("a-1")
+    await books.ledger.outcome("a-1", "maybe", AT, error="no answer came")
+    await books.ledger.settled("a-1", state, AT, tokens=84_000 if state == "lost" else None, error="by the log")
+    (doubt,) = books.decide(item()).doubts
+    assert (doubt.verdict, doubt.price, doubt.forgone) == (verdict, 84_000 if state == "lost" else 126_000, False)
+    assert "no answer came; by the log" in doubt.error
+    await books.ledger.failed(failed_row(cause="lost", attempts=1))
+    assert books.decide(item()).reasons == {0: Reason.GIVEN_UP}
+    assert books.decide(item(), retry_failed=True).ask == (0,)
+
+
+async def test_an_answer_that_cannot_be_read_is_never_asked_for_again_by_itself(books: Books) -> None:
+    await books.paid("a-1")
+    await books.ledger.unreadable("a-1", AT, "no JSON")
+    (doubt,) = books.decide(item()).doubts
+    assert (doubt.verdict, doubt.forgone) == ("lost", True)
 
 
 async def test_a_failed_download_is_tried_from_its_url_and_not_paid_for_again(books: Books) -> None:
@@ -214,7 +251,7 @@ async def test_an_empty_answer_does_not_hide_an_older_one(books: Books) -> None:
 async def test_only_a_paid_answer_is_claimed(books: Books, state: str) -> None:
     await books.paid("a-1")
     await books.ledger.outcome("a-1", state, AT, error="can't be read")
-    assert books.decide(item()).ask == (0,)
+    assert books.decide(item()).fetch == ()
 
 
 @pytest.mark.parametrize("selection", [{}, {"retry_failed": True}, {"force": True}], ids=str)

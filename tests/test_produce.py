@@ -44,7 +44,8 @@ class Bench:
         endpoint = Endpoint(base or self.sandbox.base, Key("sk-test"))
         return await wire(
             RUN,
-            Limits(**limits),
+            Limits(**{"settle": 0.0, **limits}),
+            0,
             endpoint,
             self.store,
             self.ledger,

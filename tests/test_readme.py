@@ -103,7 +103,7 @@ def test_the_limits_and_their_defaults_are_in_the_reference() -> None:
         row = next(line for line in text.splitlines() if line.startswith(f"| `{field.name}`"))
         default = getattr(Limits(), field.name)
         assert row.rstrip(" |").split("|")[-1].strip() == (
-            "none" if default is None else f"{default:g}".replace("5.24288e+07", "52428800")
+            "none" if default is None else f"{default}".removesuffix(".0")
         )
 
 

@@ -26,6 +26,7 @@ from pipeline.retry import (
     FETCHES,
     FETCHES_OF_GONE,
     RETRY_AFTER_CAP,
+    RetryBudget,
     asking,
     fetching,
     full_jitter,
@@ -102,28 +103,59 @@ async def test_the_attempts_end_with_the_first_success() -> None:
     assert attempts.made == 4
 
 
-@pytest.mark.parametrize("kind", [MaybeBilled, NoPicture])
 @in_virtual_time
-async def test_what_may_have_been_paid_for_is_tried_once_more_and_no_more(kind: type[TryAgain]) -> None:
-    attempts = Attempts(repeat(kind("who knows")))
-    with pytest.raises(kind):
+async def test_what_may_have_been_paid_for_is_never_tried_again_blindly() -> None:
+    attempts = Attempts(repeat(MaybeBilled("who knows")))
+    with pytest.raises(MaybeBilled):
         await attempts.run(ask(attempts))
-    assert attempts.made == 2
+    assert attempts.made == 1
 
 
 @in_virtual_time
-async def test_what_may_have_been_paid_for_stays_so_whatever_fails_in_between() -> None:
-    attempts = Attempts(iter([MaybeBilled("a"), RateLimited("b"), NotSent("c"), NoPicture("d"), MaybeBilled("e")]))
-    with pytest.raises(MaybeBilled, match="e"):
+async def test_an_answer_without_a_picture_is_tried_once_more_whatever_fails_in_between() -> None:
+    attempts = Attempts(iter([NoPicture("a"), RateLimited("b"), NotSent("c"), Unavailable("d"), NoPicture("e")]))
+    with pytest.raises(NoPicture, match="e"):
         await attempts.run(ask(attempts))
     assert attempts.made == 5
 
 
 @in_virtual_time
-async def test_a_request_that_may_have_been_paid_for_is_an_attempt_like_others() -> None:
-    attempts = Attempts(iter([MaybeBilled("a"), NotSent("b"), NotSent("c")]))
+async def test_an_answer_without_a_picture_is_an_attempt_like_others() -> None:
+    attempts = Attempts(iter([NoPicture("a"), NotSent("b"), NotSent("c")]))
     with pytest.raises(NotSent, match="c"):
         await attempts.run(ask(attempts, Limits(attempts=3)))
+
+
+@in_virtual_time
+async def test_a_run_retries_ten_at_once_and_then_as_its_successes_and_the_time_allow() -> None:
+    start = anyio.current_time()
+    budget = RetryBudget(clock=anyio.current_time)
+    for _ in range(10):
+        await budget.turn()
+    assert anyio.current_time() == start
+    await budget.turn()
+    assert anyio.current_time() - start == pytest.approx(5)
+    for _ in range(10):
+        budget.succeeded()
+    await budget.turn()
+    assert anyio.current_time() - start == pytest.approx(5)
+
+
+@in_virtual_time
+async def test_retries_that_wait_come_one_by_one_and_not_as_a_herd() -> None:
+    start, went = anyio.current_time(), []
+    budget = RetryBudget(clock=anyio.current_time)
+    for _ in range(10):
+        await budget.turn()
+
+    async def retry_later() -> None:
+        await budget.turn()
+        went.append(round(anyio.current_time() - start, 6))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(retry_later)
+    assert went == [5, 10, 15]
 
 
 @pytest.mark.parametrize("error", [GiveUp("400", cause="rejected"), ProviderUnavailable("out"), ValueError("bug")])
@@ -180,7 +212,7 @@ async def test_an_unavailable_provider_is_given_the_time_it_asks_for(asked: floa
 @in_virtual_time
 async def test_two_requests_count_their_failures_apart() -> None:
     for _ in range(2):
-        attempts = Attempts(iter([MaybeBilled("a")]))
+        attempts = Attempts(iter([NoPicture("a")]))
         assert await attempts.run(ask(attempts)) == "done"
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, Ledger
-from pipeline.view import cost_of, record_of, records, share, utc_now
+from pipeline.view import cost_of, manifest, record_of, share, utc_now
 from tests.ledger.rows import AT, RUN, attempt, failed_row, item, saved_row
 
 NOW = "2026-11-23T09:00:00.000Z"
@@ -137,7 +137,7 @@ async def test_the_manifest_has_one_line_for_each_image_in_the_order_of_the_job(
         ledger.start_run(RUN, AT, "aimlapi")
         await ledger.saved(items[1], saved_row(1))
         await ledger.failed(failed_row(0, key="key-2"))
-        found = [(line.id, line.index, line.cause or line.status) for line in records(items, ledger, NOW)]
+        found = [(line.id, line.index, line.cause or line.status) for line in manifest(items, ledger, ())]
     assert found == [
         ("second", 0, "rejected"),
         ("second", 1, "pending"),

@@ -84,8 +84,8 @@ def verdict(answer: Answer) -> PipelineError | None:
     """
     status, said = answer.status, _message(answer)
     if status in (200, 201):
-        cut = f"the answer ({status}) was cut off after {len(answer.body)} bytes"
-        return None if answer.whole else MaybeBilled(cut)
+        # Even when it was cut off: once its headers are here, nobody asks (and pays) again.
+        return None
     if 300 <= status < 400:
         return UsageError(_moved(answer))
     if status in (401, 402, 403):

@@ -1,12 +1,15 @@
-"""What several commands open in the same way: the planner of a job, over its ledger and its files."""
+"""What several commands open in the same way: the folder and the ledger of a job, and the planner over both."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
 from pipeline.plan import FileState, Planner, Selection
-from pipeline.store import inspect
+from pipeline.store import Store, inspect, read_pointer, write_pointer
+from pipeline.view import utc_now
 
 LEDGER = "ledger.db"
 STATE = ".pipeline"
@@ -35,6 +38,8 @@ def read_again(ledger: Ledger) -> None:
         generation = _read(attempt)
         if generation:
             ledger.understood(attempt.id, len(generation.images), generation.tokens_used, generation.usd)
+        else:
+            ledger.lose_unreadable(attempt.id, utc_now(), "paid for, but the answer can't be read")
 
 
 def _read(attempt: Attempt) -> Generation | None:
@@ -48,6 +53,48 @@ def _read(attempt: Attempt) -> Generation | None:
         return None
 
 
-def ledger_path(output: Path) -> Path:
-    """Where an output folder's ledger is."""
-    return output / STATE / LEDGER
+def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
+    """Where an output folder's ledger is: where the job says, or where a run has kept it before.
+
+    Raises:
+        StorageFailed: A run has kept it in a folder that is not there now.
+    """
+    if state_dir is None:
+        kept = read_pointer(output / STATE)
+        if kept is not None and not (kept / LEDGER).exists():
+            raise StorageFailed(
+                f"the ledger of {output} is kept in {kept}, and is not there: mount that folder. Without it everything "
+                f"would be paid for again; if it is really lost, remove {output / STATE / 'state_dir'}"
+            )
+        state_dir = kept
+    return (state_dir or output / STATE) / LEDGER
+
+
+@contextmanager
+def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
+    """The job's output folder and its ledger, locked, for a run.
+
+    Raises:
+        FolderLocked: Another run holds it.
+        StorageFailed: It can't be written.
+        UsageError: The job's `state_dir` holds the ledger of another output folder.
+    """
+    path = ledger_path(job.output, job.state_dir)
+    elsewhere = None if path.parent == job.output / STATE else path.parent
+    with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
+        if elsewhere is not None:
+            _bind(job, store, ledger)
+        yield store, ledger
+
+
+def _bind(job: Job, store: Store, ledger: Ledger) -> None:
+    """Let the output folder and a ledger that is kept elsewhere know of each other, so that no two are mixed up."""
+    assert store.elsewhere is not None
+    here, there = job.output.absolute(), ledger.output()
+    if there is not None and Path(there) != here and read_pointer(Path(there) / STATE) == store.elsewhere.absolute():
+        raise UsageError(
+            f"state_dir {store.elsewhere} holds the ledger of {there}; each output folder needs one of its own"
+        )
+    if there != str(here):
+        ledger.belong_to(str(here))
+    write_pointer(store.state, store.elsewhere.absolute())

@@ -38,7 +38,7 @@ class Plan:
         """Count one item's decision."""
         self.reasons.update(decision.reasons.values())
         self.downloads += len(decision.fetch)
-        model = models.find(decision.item.model) or models.unknown(decision.item.model)
+        model = models.of(decision.item.model)
         self.requests += sum(1 for _ in requests(decision, model.max_images))
         if model.price is None:
             self.unpriced += len(decision.ask)
@@ -86,7 +86,7 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     base = settings.resolve(job.endpoint, environ).base
     total = Plan(job.name)
     wanted: dict[str | bytes, int] = {}
-    with LedgerReader(ledger_path(job.output)) as ledger:
+    with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
         for decision in planner(job, ledger, base, selection).decisions(jobfile.expand(job)):
             item = decision.item
             total.add(decision)

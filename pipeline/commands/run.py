@@ -4,7 +4,7 @@ import os
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
-from pipeline.commands.opening import LEDGER, planner, read_again
+from pipeline.commands.need import Need
+from pipeline.commands.opening import opened, planner, read_again
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.errors import StopRun, StorageFailed
-from pipeline.gate import Gate
-from pipeline.ledger import ImageRow, Ledger
-from pipeline.model import Claim, Item, Job, Record, Request
-from pipeline.plan import ABSENT, Planner, Selection, requests
+from pipeline.gate import Gate, GateClosed
+from pipeline.ledger import Attempt, Books, ImageRow, Ledger, LedgerReader
+from pipeline.model import Claim, Doubt, Item, Job, Record, Request
+from pipeline.plan import Planner, Selection, requests
 from pipeline.progress import Progress
 from pipeline.store import Store
 
@@ -37,7 +38,7 @@ class Rename:
     row: ImageRow
 
 
-Work = Request | Claim | Rename
+Work = Request | Claim | Doubt | Rename
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Run:
     progress: Callable[[int], Progress]
     on_record: Callable[[Record], None] | None = None
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+    started_at: str = ""
     made: int = 0
 
     async def __call__(self) -> Summary:
@@ -68,16 +70,18 @@ class Run:
         """
         began = time.monotonic()
         self.endpoint.require_key()
-        with Store(self.job.output) as store, Ledger(store.state / LEDGER) as ledger:
+        with opened(self.job) as (store, ledger):
+            base = self.endpoint.base_or_sandbox
             plan = planner(self.job, ledger, self.endpoint.base, self.selection)
-            total, renames = self._count(plan)
-            work = bool(total or renames or ledger.killed_runs())
+            need = self._count(plan)
+            work = bool(need.images or need.renames or ledger.killed_runs() or ledger.in_doubt(base))
             reason: StopRun | None = None
             summary = self._summary()
             if work:
-                ledger.start_run(self.id, view.utc_now(), self.job.endpoint)
+                self.started_at = view.utc_now()
+                ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
                 read_again(ledger)
-                reason, summary = await self._make(store, ledger, plan, total, summary)
+                reason, summary = await self._make(store, ledger, plan, need, summary)
             summary = self._close(ledger, plan, summary, reason)
             if work:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
@@ -85,39 +89,37 @@ class Run:
                     ledger.end_run(self.id, view.utc_now(), summary.exit_code)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
-    def _count(self, plan: Planner) -> tuple[int, int]:
-        total = renames = 0
+    def _count(self, plan: Planner) -> Need:
+        need = Need(sandbox=self.endpoint.sandbox)
         for decision in plan.decisions(jobfile.expand(self.job)):
-            total += decision.images_to_make
-            renames += len(decision.rename)
-        return total, renames
+            need.add(decision)
+        need.expiring.sort(key=lambda pair: pair[0])
+        return need
 
     async def _make(
-        self, store: Store, ledger: Ledger, plan: Planner, total: int, summary: Summary
+        self, store: Store, ledger: Ledger, plan: Planner, need: Need, summary: Summary
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
         from pipeline.commands.wiring import wire
-        from pipeline.pool import run_pool
 
         gate = Gate()
-        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(total) as progress:
+        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(need.images) as progress:
 
             def record(done: Record) -> None:
                 log.append(done)
                 self._tick(done, progress)
 
             async with AsyncExitStack() as stack:
+                limits = self.job.limits
                 producer = await wire(
-                    self.id, self.job.limits, self.endpoint, store, ledger, gate, record, progress.note, stack
+                    self.id, limits, need.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
                 )
                 plan = replace(plan, base=producer.asker.base)
-                workers = self.job.limits.concurrency + self.job.limits.downloads
                 async with anyio.create_task_group() as group:
-                    group.start_soon(watch_signals, gate, group.cancel_scope, self.job.limits.grace, progress.note)
-                    await run_pool(
-                        workers, self._work(plan, gate), _doing(producer, gate), is_open=lambda: gate.reason is None
-                    )
+                    group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
+                    await self._prepare(producer, store, ledger, need, gate)
+                    await self._produce(producer, self._work(plan, need, gate), gate)
                     group.cancel_scope.cancel()
         tally = producer.asker.tally
         return gate.reason, replace(
@@ -126,24 +128,57 @@ class Run:
             tokens_used=tally.tokens,
             usd=round(tally.usd, 9),
             unknown_cost=tally.unknown_cost,
+            absurd_cost=tally.absurd_cost,
             not_remade=producer.not_remade,
         )
 
-    def _work(self, plan: Planner, gate: Gate) -> Iterator[Work]:
-        """All there is to do, decided item by item as workers come free; what makes that impossible ends the run."""
+    async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, need: Need, gate: Gate) -> None:
+        """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed."""
+        from pipeline.commands.preflight import preflight
+
+        settler, limits = producer.settler, self.job.limits
         try:
-            yield from self._decided(plan)
+            with gate.waiting():
+                await preflight(need, limits, store, ledger, settler.lookup.account, producer.asker.budget)
+                await settler.lookup.catch_up(settler.settle)
+            if limits.budget_window is not None:
+                since = view.utc(time.time() - limits.budget_window)
+                producer.asker.budget.begin(ledger.spent_since(since, sandbox=self.endpoint.sandbox))
+        except GateClosed:
+            return
         except StopRun as reason:
             gate.close(reason)
 
-    def _decided(self, plan: Planner) -> Iterator[Work]:
+    async def _produce(self, producer: "Producer", work: Iterator[Work], gate: Gate) -> None:
+        """Do all the work, and what comes of its doubts."""
+        from pipeline.pool import run_pool
+
+        workers = self.job.limits.concurrency + self.job.limits.downloads
+        async with anyio.create_task_group() as group:
+            group.start_soon(producer.settling)
+            await run_pool(workers, work, _doing(producer, gate), is_open=lambda: gate.reason is None)
+            producer.settler.close()
+        with suppress(GateClosed), gate.waiting():
+            await producer.settler.lookup.check_again()
+
+    def _work(self, plan: Planner, need: Need, gate: Gate) -> Iterator[Work]:
+        """All there is to do, decided item by item as workers come free; what makes that impossible ends the run."""
+        try:
+            yield from self._decided(plan, need)
+        except StopRun as reason:
+            gate.close(reason)
+
+    def _decided(self, plan: Planner, need: Need) -> Iterator[Work]:
+        first = [claim for _, claim in need.expiring]
+        begun = {(claim.item.key, claim.index) for claim in first}
+        yield from first
         for decision in plan.decisions(jobfile.expand(self.job)):
             item = decision.item
             for row in decision.rename:
                 yield Rename(item, row)
-            yield from decision.fetch
-            model = models.find(item.model) or models.unknown(item.model)
-            yield from requests(decision, model.max_images)
+            yield from (claim for claim in decision.fetch if (item.key, claim.index) not in begun)
+            yield from decision.doubts
+            yield from requests(decision, models.of(item.model).max_images)
 
     def _tick(self, done: Record, progress: Progress) -> None:
         if done.status == "saved":
@@ -160,10 +195,8 @@ class Run:
         whole = reason is None and not self.selection.only and self.selection.limit is None
 
         def counting() -> Iterator[Record]:
-            absent = frozenset() if whole else self._absent(plan)
-            for kept in view.records(jobfile.expand(self.job), ledger, view.utc_now()):
-                gone = kept.status == "saved" and (kept.key, kept.index) in absent
-                record = view.without_file(kept) if gone else kept
+            absent = frozenset() if whole else plan.absent(jobfile.expand(self.job))
+            for record in view.manifest(jobfile.expand(self.job), ledger, absent):
                 counted[record.cause or record.status] += 1
                 yield record
 
@@ -183,19 +216,11 @@ class Run:
             made=self.made,
             failed=failed,
             pending=counted["pending"],
-            maybe_billed=_maybe_billed(ledger),
+            maybe_billed=_told(ledger, LedgerReader.maybe_billed),
+            lost=_told(ledger, lambda found: found.lost(since=self.started_at)) if self.started_at else (),
+            books=_books(ledger, self.id),
             reason=str(reason) if reason else None,
             exit_code=reason.exit_code if reason else int(bool(failed or summary.not_remade)),
-        )
-
-    def _absent(self, plan: Planner) -> frozenset[tuple[str, int]]:
-        """Key and index of each image that was saved once, is gone or changed, and that this run did not get to."""
-        decisions = replace(plan, selection=Selection()).decisions(jobfile.expand(self.job))
-        return frozenset(
-            (decision.item.key, index)
-            for decision in decisions
-            for index, why in decision.reasons.items()
-            if why in ABSENT
         )
 
     def _summary(self) -> Summary:
@@ -249,11 +274,17 @@ async def run_async(
     return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
 
 
-def _maybe_billed(ledger: Ledger) -> tuple[MaybePaid, ...]:
-    """What may have been billed without an answer; none where the ledger, as the reason then says, can't be read."""
+def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]]) -> tuple[MaybePaid, ...]:
+    """Attempts as the summary tells of them; none where the ledger, as the reason then says, can't be read."""
     with suppress(StorageFailed):
-        return tuple(MaybePaid.of(attempt) for attempt in ledger.maybe_billed())
+        return tuple(MaybePaid.of(attempt) for attempt in attempts(ledger))
     return ()
+
+
+def _books(ledger: Ledger, run: str) -> Books:
+    with suppress(StorageFailed):
+        return ledger.books(run=run)
+    return Books()
 
 
 def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:
@@ -264,6 +295,8 @@ def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]
             await producer.request(work)
         elif isinstance(work, Claim):
             await producer.claim(work)
+        elif isinstance(work, Doubt):
+            producer.settler.park(work)
         else:
             try:
                 await producer.names.rename(work.item, work.row)

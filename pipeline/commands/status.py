@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline import manifest
 from pipeline.commands.opening import ledger_path
-from pipeline.commands.summary import MaybePaid, maybe_dicts, maybe_lines
+from pipeline.commands.summary import MaybePaid, books_dict, books_line, maybe_dicts, maybe_lines
 from pipeline.errors import GiveUp, UsageError
-from pipeline.ledger import LedgerReader
+from pipeline.ledger import Books, LedgerReader
 from pipeline.model import Record
 from pipeline.text import grouped, plural, usd
 
@@ -27,6 +27,8 @@ class Status:
         failed: Images that are not there, by cause.
         broken_lines: Lines that are no records.
         maybe_billed: By the ledger: attempts of any run that may have been billed without an answer.
+        lost: By the ledger: attempts of any run that were billed without an answer that can be used.
+        books: By the ledger: what the attempts of all runs have cost.
     """
 
     manifest: str
@@ -38,6 +40,8 @@ class Status:
     failed: Counter[str] = field(default_factory=Counter)
     broken_lines: int = 0
     maybe_billed: tuple[MaybePaid, ...] = ()
+    lost: tuple[MaybePaid, ...] = ()
+    books: Books = field(default_factory=Books)
 
     def add(self, record: Record) -> None:
         """Count one image."""
@@ -58,6 +62,8 @@ class Status:
             "failed": dict(self.failed),
             "usd": round(self.usd, 9),
             "maybe_billed": maybe_dicts(self.maybe_billed),
+            "lost": maybe_dicts(self.lost),
+            "books": books_dict(self.books),
         }
 
     def lines(self) -> list[str]:
@@ -71,7 +77,10 @@ class Status:
             f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES.get(cause, cause)}"
             for cause, n in sorted(self.failed.items())
         ]
+        lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
+        if self.books.billed:
+            lines.append(f"  all runs: {books_line(self.books)}")
         if self.broken_lines:
             lines.append(f"  {plural(self.broken_lines, 'line')} can't be read; the next run writes the manifest anew")
         return lines
@@ -108,7 +117,9 @@ def status(output: Path) -> Status:
     records, broken = latest(path)
     with LedgerReader(ledger_path(output)) as ledger:
         maybe = tuple(MaybePaid.of(attempt) for attempt in ledger.ever_maybe_billed())
-    found = Status(str(path), broken_lines=broken, maybe_billed=maybe)
+        lost = tuple(MaybePaid.of(attempt) for attempt in ledger.lost())
+        books = ledger.books()
+    found = Status(str(path), broken_lines=broken, maybe_billed=maybe, lost=lost, books=books)
     for record in records.values():
         found.add(record)
     return found

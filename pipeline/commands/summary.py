@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import GiveUp
-from pipeline.ledger import Attempt
+from pipeline.ledger import Attempt, Books
 from pipeline.model import CREDITS_PER_USD
 from pipeline.text import duration, grouped, plural, usd
 
@@ -20,7 +20,7 @@ class MaybePaid:
     Attributes:
         client_request_id: What it was sent as; the provider's own log knows it by this.
         item: Id of the item it was for.
-        tokens: Its list price in tokens, None where unknown.
+        tokens: What it cost in tokens, or else its list price; None where unknown.
         error: What happened to it.
     """
 
@@ -32,7 +32,8 @@ class MaybePaid:
     @classmethod
     def of(cls, attempt: Attempt) -> "MaybePaid":
         """The same of an attempt in the ledger."""
-        return cls(attempt.id, attempt.item, attempt.price, attempt.error)
+        tokens = attempt.price if attempt.tokens is None else attempt.tokens
+        return cls(attempt.id, attempt.item, tokens, attempt.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ class Summary:
         tokens_used: Tokens that this run paid.
         usd: Dollars that this run paid, as far as the answers said.
         unknown_cost: Paid answers that did not say their cost.
+        absurd_cost: Paid answers that named a cost nobody can believe; they count at list price.
         not_remade: Images that --force asked for again in vain; the old ones are still there.
         maybe_billed: Attempts of this run, or of one that was killed before it, that may have been billed.
+        lost: Attempts found in this run to have been billed without an answer that can be used.
+        books: What this run's attempts have cost.
         seconds: How long the run took.
     """
 
@@ -75,8 +79,11 @@ class Summary:
     tokens_used: int = 0
     usd: float = 0.0
     unknown_cost: int = 0
+    absurd_cost: int = 0
     not_remade: int = 0
     maybe_billed: tuple[MaybePaid, ...] = ()
+    lost: tuple[MaybePaid, ...] = ()
+    books: Books = field(default_factory=Books)
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,6 +91,8 @@ class Summary:
         found = {name: getattr(self, name) for name in self.__slots__}
         found["failed"] = dict(self.failed)
         found["maybe_billed"] = maybe_dicts(self.maybe_billed)
+        found["lost"] = maybe_dicts(self.lost)
+        found["books"] = books_dict(self.books)
         return found
 
     def lines(self) -> list[str]:
@@ -95,25 +104,40 @@ class Summary:
         lines = [f"{head} ({', '.join(parts)})", f"  {spent}, {duration(self.seconds)}, via {self.endpoint}"]
         if self.unknown_cost:
             lines.append(f"  {plural(self.unknown_cost, 'paid answer')} did not say what they cost")
+        if self.absurd_cost:
+            lines.append(
+                f"  {plural(self.absurd_cost, 'paid answer')} named a cost nobody can believe: list price taken"
+            )
         lines += [f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES[cause]}" for cause, n in self.failed.items()]
         if self.not_remade:
             lines.append(f"  {plural(self.not_remade, 'image')} could not be made again; the old ones are still there")
         if self.pending:
             lines.append(f"  {plural(self.pending, 'image')} not asked for yet")
+        lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
+        if self.books.billed:
+            lines.append(f"  {books_line(self.books)}")
         lines.append(f"  manifest: {self.manifest}")
         return lines
 
 
-def maybe_lines(maybe: Sequence[MaybePaid]) -> list[str]:
-    """What may have been billed without an answer, with its price, as a person reads it."""
+def books_line(books: Books) -> str:
+    """What was billed, by what became of it, as a person reads it: an equation that must hold."""
+    parts = (f"{grouped(getattr(books, name))} {name}" for name in ("delivered", "filtered", "lost", "unresolved"))
+    return f"billed: {grouped(books.billed)} tokens = {' + '.join(parts)}"
+
+
+def books_dict(books: Books) -> dict[str, int]:
+    """The same as JSON can hold it."""
+    return {name: getattr(books, name) for name in ("delivered", "filtered", "lost", "unresolved", "billed")}
+
+
+def maybe_lines(maybe: Sequence[MaybePaid], what: str = "may have been billed without an answer") -> list[str]:
+    """Attempts that brought nothing and cost, or may have cost, their price, as a person reads it."""
     if not maybe:
         return []
     tokens = sum(attempt.tokens or 0 for attempt in maybe)
-    lines = [
-        f"  may have been billed without an answer: {plural(len(maybe), 'request')}, "
-        f"{grouped(tokens)} tokens ({usd(tokens / CREDITS_PER_USD)}) at list price"
-    ]
+    lines = [f"  {what}: {plural(len(maybe), 'request')}, {grouped(tokens)} tokens ({usd(tokens / CREDITS_PER_USD)})"]
     lines += [
         f"    {attempt.client_request_id} ({attempt.item}, {grouped(attempt.tokens or 0)} tokens): {attempt.error}"
         for attempt in maybe[:MAYBE_SHOWN]

@@ -83,7 +83,8 @@ def verify(output: Path) -> Verification:
 
 def _distrust(output: Path, found: Verification) -> None:
     try:
-        with Store(output), Ledger(ledger_path(output)) as ledger:
+        path = ledger_path(output)
+        with Store(output, elsewhere=None if path.parent.parent == output else path.parent), Ledger(path) as ledger:
             for record, _ in found.bad:
                 ledger.distrust(record.key, record.index)
     except FolderLocked:

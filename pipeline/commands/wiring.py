@@ -8,9 +8,10 @@ from urllib.parse import urljoin
 
 import anyio
 
-from pipeline import web
+from pipeline import models, web
+from pipeline.api.account import Account
 from pipeline.api.client import PATH, Client
-from pipeline.budget import Budget
+from pipeline.budget import Budget, LostBudget, cap_of
 from pipeline.download import Downloads
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
@@ -18,14 +19,15 @@ from pipeline.model import Limits, Record
 from pipeline.names import NameKeeper
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
-from pipeline.produce import Asker, Producer
-from pipeline.settings import Endpoint
+from pipeline.produce import SETTLE, SETTLE_IN_SANDBOX, Asker, Lookup, Producer, Settler
+from pipeline.settings import SANDBOX, Endpoint
 from pipeline.store import Store
 
 
 async def wire(
     run: str,
     limits: Limits,
+    planned: int,
     endpoint: Endpoint,
     store: Store,
     ledger: Ledger,
@@ -34,12 +36,13 @@ async def wire(
     note: Callable[[str], None],
     stack: AsyncExitStack,
 ) -> Producer:
-    """A producer for one run; what it needs is closed by `stack`.
+    """A producer for one run; what it needs is closed by `stack`. `planned`: tokens that the whole run would cost.
 
     Raises:
         UsageError: The sandbox is asked for and its painter is not installed.
     """
-    endpoint, locate = await _start(endpoint, store.state / "sandbox", stack)
+    base = endpoint.base_or_sandbox
+    endpoint, locate = await start(endpoint, store.state / "sandbox", stack)
     api = await stack.enter_async_context(
         web.api_session(concurrency=limits.concurrency, timeout=limits.request_timeout)
     )
@@ -47,12 +50,23 @@ async def wire(
     if endpoint.key and endpoint.base.startswith("http:") and not endpoint.private:
         note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
     https_only = endpoint.base.startswith("https:")
+    budget = Budget(cap_of(limits))
+    settler = Settler(
+        ledger=ledger,
+        gate=gate,
+        lookup=Lookup(base, ledger, Account(api, endpoint), budget, limits.request_timeout, note),
+        lost_budget=LostBudget(limits.budget_lost, planned, dear=models.dearest),
+        note=note,
+        settle=settle_seconds(limits, base),
+        on_maybe=limits.on_maybe,
+        patience=limits.patience,
+    )
     asker = Asker(
         run=run,
         limits=limits,
         ledger=ledger,
         gate=gate,
-        budget=Budget(limits.budget_tokens),
+        budget=budget,
         pace=Pace(limits.requests_per_minute),
         throttle=Throttle(limits.concurrency, adaptive=limits.requests_per_minute is None),
         outage=Outage(limits.patience),
@@ -69,13 +83,25 @@ async def wire(
         downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
         locate=locate,
         fetch_slots=anyio.CapacityLimiter(limits.downloads),
+        settler=settler,
         on_record=on_record,
         note=note,
     )
 
 
-async def _start(endpoint: Endpoint, state: Path, stack: AsyncExitStack) -> tuple[Endpoint, Callable[[str], str]]:
-    """The endpoint with its base, and where the pictures that its answers name are to be had."""
+def settle_seconds(limits: Limits, base: str) -> float:
+    """Seconds from sending a request until it is in the vendor's log if it was billed."""
+    if limits.settle is not None:
+        return limits.settle
+    return SETTLE_IN_SANDBOX if base == SANDBOX else SETTLE
+
+
+async def start(endpoint: Endpoint, state: Path, stack: AsyncExitStack) -> tuple[Endpoint, Callable[[str], str]]:
+    """The endpoint with its base, and where the pictures that its answers name are to be had; the sandbox is started.
+
+    Raises:
+        UsageError: The sandbox is asked for and its painter is not installed.
+    """
     if endpoint.sandbox:
         from pipeline.sandbox import Sandbox
 

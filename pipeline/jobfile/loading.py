@@ -126,6 +126,7 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         output=output,
         limits=Limits(**{name: value for name, value in spec.limits.model_dump().items() if value is not None}),
         entries=tuple(found),
+        state_dir=None if spec.state_dir is None else Path(spec.state_dir),
     )
 
 

@@ -7,7 +7,7 @@ or another entry.
 import math
 import re
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,9 @@ MOST_IMAGES = 1000
 """Images one prompt entry may want of one prompt, ratio and set of values."""
 
 _RATIO = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*[:x×/]\s*(\d{1,5}(?:\.\d{1,3})?)", re.IGNORECASE)
+_SPAN_TEXT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])\s*", re.IGNORECASE)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SPAN = WithJsonSchema({"type": ["string", "number"]})
 _SCALAR_SCHEMA = {"type": ["string", "number", "boolean"]}
 
 
@@ -66,6 +69,17 @@ def _number(value: Any) -> float:
     if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
         raise _is(value, "write a number")
     return found
+
+
+def _span(value: Any) -> float:
+    """A span of time in seconds: a number of them, or one with its unit such as `30d`, `12h`, `90m`, `10 s`."""
+    match = _SPAN_TEXT.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        return float(match[1]) * _UNITS[match[2].lower()]
+    try:
+        return _number(value)
+    except PydanticCustomError:
+        raise _is(value, "write a span of time such as 30d, 12h, 90m, or a number of seconds") from None
 
 
 def _id(value: Any) -> str:
@@ -192,6 +206,11 @@ class LimitsSpec(_Strict):
     downloads: Annotated[int, Field(ge=1, le=256), BeforeValidator(_whole)] | None = None
     requests_per_minute: Annotated[float, Field(gt=0, le=100_000), BeforeValidator(_number)] | None = None
     budget_tokens: Annotated[int, Field(ge=1, le=10**15), BeforeValidator(_whole)] | None = None
+    budget_usd: Annotated[float, Field(gt=0, le=10**9), BeforeValidator(_number)] | None = None
+    budget_window: Annotated[float, Field(gt=0, le=3660 * 86_400), BeforeValidator(_span), _SPAN] | None = None
+    budget_lost: Annotated[float, Field(ge=0, le=10**6), BeforeValidator(_number)] | None = None
+    settle: Annotated[float, Field(ge=0, le=86_400), BeforeValidator(_span), _SPAN] | None = None
+    on_maybe: Annotated[Literal["retry", "hold"], BeforeValidator(_text)] | None = None
     attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(_whole)] | None = None
     request_timeout: Annotated[float, Field(gt=0, le=3600), BeforeValidator(_number)] | None = None
     grace: Annotated[float, Field(ge=0, le=3600), BeforeValidator(_number)] | None = None
@@ -232,6 +251,7 @@ class JobSpec(_Strict):
     model: Text = DEFAULT_MODEL
     endpoint: Annotated[str, BeforeValidator(_endpoint)] = "aimlapi"
     output: Annotated[str, BeforeValidator(_output)] | None = None
+    state_dir: Annotated[str, BeforeValidator(_output)] | None = None
     aspect_ratios: Ratios | None = None
     parameters: Parameters = {}
     variables: Variables = {}

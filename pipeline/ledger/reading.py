@@ -2,20 +2,41 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger.rows import SCHEMA, VERSION, Attempt, ImageRow, Recipe, columns
+from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, Books, ImageRow, Recipe, columns
 from pipeline.model import Item
 
 _ATTEMPT = columns(Attempt)
 _WITHOUT_ANSWER = _ATTEMPT.replace("answer", "NULL AS answer")
 _IMAGE = columns(ImageRow)
 _RECIPE = columns(Recipe)
+_RUNS_OF_BASE = "SELECT id FROM runs WHERE base = ?"
+
+CHECKS = 3
+"""How often a log is asked about what it does not know: when it is settled, at the end of that run, and at the
+beginning of the next."""
+
+_BOOKS = """
+SELECT CASE
+        WHEN state = 'lost' THEN 'lost'
+        WHEN state != 'paid' OR delivered IS NULL THEN 'unresolved'
+        WHEN delivered = 0 THEN 'filtered'
+        WHEN lost >= delivered THEN 'lost'
+        ELSE 'delivered' END AS kind,
+    count(*), sum(coalesce(tokens, price, 0)),
+    sum(CASE WHEN delivered > lost THEN coalesce(tokens, price, 0) * lost / delivered ELSE 0 END)
+FROM attempts
+WHERE state IN ('intent', 'maybe', 'lost', 'paid') AND (:run IS NULL OR run = :run)
+    AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
+GROUP BY kind
+"""
+"""Attempts, tokens, and of those tokens what pictures cost that are lost from an answer that was delivered in part."""
 
 
 class LedgerReader:
@@ -72,8 +93,88 @@ class LedgerReader:
 
     def ever_maybe_billed(self) -> list[Attempt]:
         """Every attempt of any run that may have been billed without an answer, oldest first."""
-        query = f"SELECT {_WITHOUT_ANSWER} FROM attempts WHERE state = 'maybe' ORDER BY seq"
-        return [_attempt(row) for row in self._read(query, ())]
+        return self._without_answers("state = 'maybe' ORDER BY seq")
+
+    def lost(self, *, since: str = "") -> list[Attempt]:
+        """The attempts that were billed and never gave an answer that can be read, settled at a time or later."""
+        return self._without_answers("state = 'lost' AND coalesce(settled_at, ended_at) >= ? ORDER BY seq", since)
+
+    def unsettled(self, base: str) -> list[Attempt]:
+        """The attempts sent to `base` that may have been billed, and of which no log has been asked yet."""
+        where = f"state = 'maybe' AND settled_at IS NULL AND run IN ({_RUNS_OF_BASE}) ORDER BY seq"
+        return self._without_answers(where, base)
+
+    def to_check_again(self, base: str, checks: int) -> list[Attempt]:
+        """The attempts sent to `base` that a log did not know, and that were looked up fewer than `checks` times."""
+        where = f"state = 'unbilled' AND checks < ? AND run IN ({_RUNS_OF_BASE}) ORDER BY seq"
+        return self._without_answers(where, checks, base)
+
+    def in_doubt(self, base: str) -> bool:
+        """Whether a log is to be asked about attempts of earlier runs that were sent to `base`."""
+        return bool(self.unsettled(base) or self.to_check_again(base, CHECKS))
+
+    def attempts_of(self, base: str) -> Iterator[Attempt]:
+        """Every attempt sent to `base`, oldest first, without its answer."""
+        query = f"SELECT {_WITHOUT_ANSWER} FROM attempts WHERE run IN ({_RUNS_OF_BASE}) ORDER BY seq"
+        return map(_attempt, self._stream(query, base))
+
+    def first_attempt(self, base: str) -> str | None:
+        """When the first attempt was sent to `base`, or None where there was none."""
+        (found,) = self._read(f"SELECT min(created_at) FROM attempts WHERE run IN ({_RUNS_OF_BASE})", (base,))[0]
+        return None if found is None else str(found)
+
+    def runs_of(self, base: str) -> list[str]:
+        """The ids of the runs that sent their requests to `base`, oldest first."""
+        return [run for (run,) in self._read(f"{_RUNS_OF_BASE} ORDER BY started_at", (base,))]
+
+    def base_of(self, attempt: str) -> str | None:
+        """Where an attempt was sent."""
+        rows = self._read("SELECT base FROM runs JOIN attempts ON runs.id = run WHERE attempts.id = ?", (attempt,))
+        return rows[0][0] if rows else None
+
+    def knows(self, inference_id: str | None) -> bool:
+        """Whether an answer with the vendor's id has come."""
+        return bool(self._read("SELECT 1 FROM attempts WHERE inference_id = ? LIMIT 1", (inference_id,)))
+
+    def spent_since(self, at: str, *, sandbox: bool) -> int:
+        """Tokens that attempts since a time have cost or may have cost, in the sandbox or outside of it."""
+        query = (
+            "SELECT coalesce(sum(coalesce(tokens, price, 0)), 0) FROM attempts "
+            "WHERE state IN ('intent', 'maybe', 'lost', 'paid') AND created_at >= ? "
+            f"AND run IN (SELECT id FROM runs WHERE base {'=' if sandbox else '!='} 'sandbox')"
+        )
+        return int(self._read(query, (at,))[0][0])
+
+    def books(self, *, run: str | None = None, base: str | None = None) -> Books:
+        """What the attempts of one run, of all that went to one base, or of all have cost."""
+        rows = self._read(_BOOKS, {"run": run, "base": base})
+        found = {kind: (count, tokens, lost) for kind, count, tokens, lost in rows}
+        empty = (0, 0, 0)
+        delivered, filtered, gone, unresolved = (
+            found.get(kind, empty) for kind in ("delivered", "filtered", "lost", "unresolved")
+        )
+        return Books(
+            delivered=delivered[1] - delivered[2],
+            filtered=filtered[1],
+            lost=gone[1] + delivered[2],
+            unresolved=unresolved[1],
+            requests=(delivered[0], filtered[0], gone[0], unresolved[0]),
+        )
+
+    def last_run(self) -> str | None:
+        """When the newest run began, or None where there was none."""
+        (found,) = self._read("SELECT max(started_at) FROM runs", ())[0]
+        return None if found is None else str(found)
+
+    def output(self) -> str | None:
+        """The output folder that this ledger was told it belongs to; None for the one that it lies in."""
+        rows = self._read("SELECT output FROM folder", ())
+        return rows[0][0] if rows else None
+
+    def mean_bytes(self) -> float | None:
+        """Bytes that a saved image has on average, or None where there is none."""
+        (found,) = self._read("SELECT avg(bytes) FROM images WHERE state = 'saved'", ())[0]
+        return None if found is None else float(found)
 
     def killed_runs(self) -> int:
         """How many runs began and never came to their end."""
@@ -95,12 +196,7 @@ class LedgerReader:
     def saved_images(self) -> Iterator[ImageRow]:
         """Every saved image, by key and index."""
         query = f"SELECT {_IMAGE} FROM images WHERE state = 'saved' ORDER BY key, idx"
-        try:
-            with closing(self._reader.execute(query)) as cursor:
-                for row in cursor:
-                    yield ImageRow(*row)
-        except sqlite3.Error as error:
-            raise storage_failed(self.path, error) from None
+        return (ImageRow(*row) for row in self._stream(query))
 
     def totals(self) -> tuple[int, int, float]:
         """Attempts, tokens and USD over all runs of this folder."""
@@ -108,7 +204,19 @@ class LedgerReader:
         attempts, tokens, usd = self._read(query, ())[0]
         return attempts, tokens, usd
 
-    def _read(self, query: str, parameters: Sequence[Any]) -> list[Any]:
+    def _without_answers(self, where: str, *parameters: Any) -> list[Attempt]:
+        return [
+            _attempt(row) for row in self._read(f"SELECT {_WITHOUT_ANSWER} FROM attempts WHERE {where}", parameters)
+        ]
+
+    def _stream(self, query: str, *parameters: Any) -> Iterator[Any]:
+        try:
+            with closing(self._reader.execute(query, parameters)) as cursor:
+                yield from cursor
+        except sqlite3.Error as error:
+            raise storage_failed(self.path, error) from None
+
+    def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         try:
             return self._reader.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
@@ -133,20 +241,50 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
             raise StorageFailed(f"{path} was written by a newer version of this program; update it to go on")
         if version == 0 and tables:
             raise StorageFailed(f"{path} is a database, but no ledger of this program; move it away")
-        if version == 0 and mode == "ro":
-            # Its first run was killed before it had made the tables.
-            connection.close()
-            return connect(None, "rwc")
+        if version < VERSION and mode == "ro":
+            # Its first run was killed before it had made the tables, or the next run will bring them up to date.
+            connection = _in_memory(connection, version)
         if mode == "rwc":
-            # FULL: a commit is on the disk when it returns. In WAL mode that is one flush.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            _make_durable(connection, path)
+        _bring_up_to_date(connection, version)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _in_memory(connection: sqlite3.Connection, version: int) -> sqlite3.Connection:
+    """A copy that may be changed; of a database without tables an empty one."""
+    with closing(connection):
+        copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        if version:
+            connection.backup(copy)
+    return copy
+
+
+def _make_durable(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Let a commit be on the disk when it returns, by one flush.
+
+    Raises:
+        StorageFailed: The file system can't share memory between processes, as WAL needs.
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if path is not None and mode != "wal":
+        raise StorageFailed(
+            f"the file system of {path} can't hold the ledger (no shared memory for SQLite); {ELSEWHERE}"
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+    if version == VERSION:
+        return
+    steps = [MIGRATIONS[number] for number in range(version, VERSION)] if version else [SCHEMA]
+    connection.executescript(f"BEGIN IMMEDIATE; {' '.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+ELSEWHERE = "keep it on a local disk with `state_dir:` in the job"
+"""The cure for a file system that can't hold a ledger or its lock."""
 
 
 def storage_failed(path: Path, error: Exception) -> StorageFailed:

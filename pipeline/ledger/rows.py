@@ -3,13 +3,10 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 """Of the tables, kept in SQLite's `user_version`."""
 
-SCHEMA = """
-CREATE TABLE runs (
-    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, ended_at TEXT, endpoint TEXT NOT NULL, exit_code INTEGER
-) STRICT;
+_ATTEMPTS = """
 CREATE TABLE attempts (
     seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,                 -- what X-Client-Request-Id says
@@ -17,17 +14,36 @@ CREATE TABLE attempts (
     key TEXT NOT NULL, item TEXT NOT NULL, model TEXT NOT NULL,
     indexes TEXT NOT NULL,                   -- JSON: the images asked for
     price INTEGER,                           -- tokens, by list price; NULL: unknown
-    state TEXT NOT NULL CHECK (state IN ('intent', 'rejected', 'maybe', 'paid')),
+    state TEXT NOT NULL CHECK (state IN ('intent', 'rejected', 'maybe', 'unbilled', 'lost', 'paid')),
     created_at TEXT NOT NULL, ended_at TEXT,
     status INTEGER, inference_id TEXT, answer BLOB,
     delivered INTEGER,                       -- pictures in the answer
-    tokens INTEGER, usd REAL,                -- what the answer says it cost
+    tokens INTEGER, usd REAL,                -- what the answer, or the vendor's log, says it cost
     made_by TEXT,                            -- base URL of a sandbox that answered in the real API's place
-    error TEXT
+    error TEXT,
+    settled_at TEXT,                         -- when the vendor's log was read for it, or turned out not to be had
+    checks INTEGER NOT NULL DEFAULT 0,       -- how often the log has been read for it
+    lost INTEGER NOT NULL DEFAULT 0          -- pictures of the answer that can't be had any more
 ) STRICT;
+"""
+
+_INDEXES = """
 CREATE INDEX attempts_by_key ON attempts (key);
 CREATE INDEX attempts_open ON attempts (seq) WHERE state IN ('intent', 'maybe');
 CREATE INDEX attempts_unread ON attempts (seq) WHERE state = 'paid' AND delivered IS NULL;
+CREATE INDEX attempts_by_inference ON attempts (inference_id) WHERE inference_id IS NOT NULL;
+CREATE INDEX attempts_unbilled ON attempts (seq) WHERE state = 'unbilled';
+"""
+
+_FOLDER = """
+CREATE TABLE folder (output TEXT NOT NULL) STRICT;  -- whose ledger this is, where it is kept elsewhere
+"""
+
+SCHEMA = f"""
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, ended_at TEXT, endpoint TEXT NOT NULL, exit_code INTEGER,
+    base TEXT                                -- where its requests went: a base URL, or `sandbox`
+) STRICT;
 CREATE TABLE images (
     key TEXT NOT NULL, idx INTEGER NOT NULL, item TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('saved', 'failed')), created_at TEXT NOT NULL,
@@ -41,7 +57,26 @@ CREATE TABLE recipes (
     item TEXT PRIMARY KEY, key TEXT NOT NULL, prompt TEXT NOT NULL, aspect_ratio TEXT, seed INTEGER
 ) STRICT;
 CREATE INDEX recipes_by_prompt ON recipes (prompt);
-"""
+{_ATTEMPTS}{_INDEXES}{_FOLDER}"""
+
+_KEPT = (
+    "seq, id, run, key, item, model, indexes, price, state, created_at, ended_at, status, inference_id, answer, "
+    "delivered, tokens, usd, made_by, error"
+)
+"""The columns that attempts had in version 1."""
+
+MIGRATIONS = {
+    1: f"""
+ALTER TABLE attempts RENAME TO attempts_1;
+{_ATTEMPTS}
+INSERT INTO attempts ({_KEPT}) SELECT {_KEPT} FROM attempts_1;
+DROP TABLE attempts_1;
+{_INDEXES}{_FOLDER}
+ALTER TABLE runs ADD COLUMN base TEXT;
+UPDATE runs SET base = CASE endpoint WHEN 'aimlapi' THEN 'https://api.aimlapi.com' ELSE endpoint END;
+""",
+}
+"""What makes tables of a version into those of the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +100,20 @@ class Attempt:
     usd: float | None
     made_by: str | None
     error: str | None
+    status: int | None
+    settled_at: str | None
+    checks: int
+    lost: int
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has yet looked up whether it was billed."""
+        return self.state in ("intent", "maybe") and self.settled_at is None
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether its answer came and can't be read: it is paid for, and no log says more."""
+        return self.state == "lost" and self.status in (200, 201)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +148,31 @@ class ImageRow:
     revised_prompt: str | None = None
     cause: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What some attempts have cost, so that nothing is left out: the four add up to all that was or may be billed.
+
+    Attributes:
+        delivered: Tokens for pictures that came and can be had.
+        filtered: Tokens for answers that held no picture.
+        lost: Tokens for answers that never came or can't be read, and for pictures that can't be had any more.
+        unresolved: Tokens, at list price, of requests of which nobody knows yet whether they were billed.
+        requests: How many attempts each of the four speaks of, in this order; one with pictures both delivered and
+            lost counts as delivered.
+    """
+
+    delivered: int = 0
+    filtered: int = 0
+    lost: int = 0
+    unresolved: int = 0
+    requests: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def billed(self) -> int:
+        """Tokens in all."""
+        return self.delivered + self.filtered + self.lost + self.unresolved
 
 
 @dataclass(frozen=True, slots=True)

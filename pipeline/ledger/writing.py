@@ -1,10 +1,11 @@
 """The ledger: what was asked, what was paid for, and what became of it. SQLite, and the only truth.
 
-An attempt is `intent → rejected | maybe | paid`. Its intent is committed before its POST leaves; a paid answer is
-committed, as the bytes that came, before anything parses it or downloads a picture. So whenever the program is killed:
-an intent without an outcome may have been billed, and a paid answer without a saved image can be finished from here
-without asking (and paying) again. An image is `saved` or `failed`; an image that is neither has its claim, if it has
-one, in the newest paid answer that covers it.
+An attempt is `intent → rejected | maybe → (lost | unbilled) | paid`. Its intent is committed before its POST leaves; a
+paid answer is committed, as the bytes that came, before anything parses it or downloads a picture. So whenever the
+program is killed: an intent without an outcome may have been billed, and a paid answer without a saved image can be
+finished from here without asking (and paying) again. What may have been billed is settled by the vendor's log: it is
+`lost`, with its price, or `unbilled`. A paid answer that can't be read is `lost` at once. An image is `saved` or
+`failed`; an image that is neither has its claim, if it has one, in the newest paid answer that covers it.
 
 Everybody who writes at the same moment shares one commit (group commit): the first in line commits for all that wait,
 in a worker thread, so that no disk flush ever holds up the event loop.
@@ -68,10 +69,16 @@ class Ledger(LedgerReader):
         super().close()
         self._writer.close()
 
-    def start_run(self, run: str, at: str, endpoint: str) -> None:
-        """Open a run; intents that a killed run left without an outcome become *maybe billed*."""
+    def start_run(self, run: str, at: str, endpoint: str, base: str | None = None) -> None:
+        """Open a run; intents that a killed run left without an outcome become *maybe billed*.
+
+        `endpoint` is the job's word for where it asks, `base` the place itself.
+        """
         self._write_now(
-            ("INSERT INTO runs (id, started_at, endpoint) VALUES (?, ?, ?)", (run, at, endpoint)),
+            (
+                "INSERT INTO runs (id, started_at, endpoint, base) VALUES (?, ?, ?, ?)",
+                (run, at, endpoint, base or endpoint),
+            ),
             (
                 "UPDATE attempts SET state = 'maybe', ended_at = ?, error = ? WHERE state = 'intent'",
                 (at, "the run was killed before the answer came"),
@@ -132,6 +139,38 @@ class Ledger(LedgerReader):
             )
         )
 
+    async def settled(
+        self, attempt: str, state: str, at: str, *, tokens: int | None = None, usd: float | None = None, error: str
+    ) -> None:
+        """What a log said of an attempt that may have been billed: `lost`, `unbilled`, or still `maybe`.
+
+        With `lost` come the tokens and USD that were billed for it.
+        """
+        await self._write(
+            (
+                "UPDATE attempts SET state = ?, settled_at = ?, checks = checks + 1, tokens = coalesce(?, tokens), "
+                "usd = coalesce(?, usd), error = CASE WHEN state = ? AND checks THEN error "
+                "ELSE coalesce(error || '; ', '') || ? END WHERE id = ?",
+                (state, at, tokens, usd, state, error, attempt),
+            )
+        )
+
+    async def unreadable(self, attempt: str, at: str, error: str) -> None:
+        """A paid answer that can't be read: it is lost, and its bytes stay to be looked at."""
+        await self._write(
+            ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
+        )
+
+    def lose_unreadable(self, attempt: str, at: str, error: str) -> None:
+        """The same for an answer that a killed run took in, in the caller's thread."""
+        self._write_now(
+            ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
+        )
+
+    def belong_to(self, output: str) -> None:
+        """Write down which output folder this ledger is about, where it does not lie in it."""
+        self._write_now(("DELETE FROM folder", ()), ("INSERT INTO folder (output) VALUES (?)", (output,)))
+
     def understood(self, attempt: str, delivered: int, tokens: int | None, usd: float | None) -> None:
         """What the answer says it holds and cost. It can be read from the answer again, so it waits for no commit."""
         statement = (
@@ -145,6 +184,7 @@ class Ledger(LedgerReader):
         await self._write(
             _image(row),
             _recipe(item),
+            _lost_pictures(row),
             (
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
                 "UPDATE attempts SET answer = NULL WHERE id = ? AND length(answer) > ? AND delivered <= "
@@ -155,7 +195,7 @@ class Ledger(LedgerReader):
 
     async def failed(self, row: ImageRow) -> None:
         """An image has failed; `row.cause` and `row.error` say why."""
-        await self._write(_image(row))
+        await self._write(_image(row), _lost_pictures(row))
 
     async def moved(self, row: ImageRow, path: str, mtime_ns: int | None) -> None:
         """A saved image is now at another path."""
@@ -211,6 +251,15 @@ class Ledger(LedgerReader):
 
 def _image(row: ImageRow) -> Statement:
     return f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)
+
+
+def _lost_pictures(row: ImageRow) -> Statement:
+    """Count the pictures of the answer this image came in that can't be had any more."""
+    return (
+        "UPDATE attempts SET lost = (SELECT count(*) FROM images WHERE images.key = attempts.key AND attempt = "
+        "attempts.id AND images.state = 'failed' AND cause IN ('lost', 'bad-picture')) WHERE id = ?",
+        (row.attempt,),
+    )
 
 
 def _move(row: ImageRow, path: str, mtime_ns: int | None) -> Statement:

@@ -36,6 +36,17 @@ def unknown(model_id: str) -> Model:
     return Model(id=model_id, known=False)
 
 
+def of(model_id: str) -> Model:
+    """The model with this id, known or not."""
+    return find(model_id) or unknown(model_id)
+
+
+@cache
+def dearest() -> int:
+    """Credits per image of the model with the highest list price: what an unknown price is taken for, to be safe."""
+    return max(int(facts.get("price") or 0) for facts in _facts().values())
+
+
 def ids() -> tuple[str, ...]:
     """The ids of all models, in order."""
     return tuple(_facts())

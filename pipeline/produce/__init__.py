@@ -1,6 +1,8 @@
 """The way of one item, from its turn to its record."""
 
-from pipeline.produce.ask import Asker, Tally
+from pipeline.produce.ask import ROOM, Asker, Tally
 from pipeline.produce.fetch import Producer
+from pipeline.produce.lookup import Lookup
+from pipeline.produce.settle import SETTLE, SETTLE_IN_SANDBOX, Settler
 
-__all__ = ["Asker", "Producer", "Tally"]
+__all__ = ["ROOM", "SETTLE", "SETTLE_IN_SANDBOX", "Asker", "Lookup", "Producer", "Settler", "Tally"]

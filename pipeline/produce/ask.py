@@ -7,7 +7,7 @@ attempt and knows nothing of them.
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -28,18 +28,15 @@ from pipeline.errors import (
 )
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
-from pipeline.model import Claim, Generation, Item, Limits
+from pipeline.model import CREDITS_PER_USD, Claim, Generation, Item, Limits
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
-from pipeline.text import duration, printable
+from pipeline.text import duration, printable, usd
 from pipeline.view import utc_now
 from pipeline.web import Sent
 
-_CAUSE: dict[type[TryAgain], str] = {
-    MaybeBilled: "maybe-billed",
-    NoPicture: "filtered",
-}
-"""What to count an item under that was tried again until nothing more could be tried; else `unavailable`."""
+ABSURD = 100
+"""Times the list price from which on a cost is taken for a mistake of the server."""
 
 ROOM = 64 * 1024 * 1024
 """Bytes that must be free before a request is sent: what is paid for must find a place."""
@@ -54,19 +51,29 @@ class Tally:
         tokens: Tokens that paid answers cost.
         usd: Dollars that paid answers cost, where they say so.
         unknown_cost: Paid answers that did not say what they cost in tokens.
+        absurd_cost: Paid answers that named a cost nobody can believe; they count at list price.
     """
 
     requests: int = 0
     tokens: int = 0
     usd: float = 0.0
     unknown_cost: int = 0
+    absurd_cost: int = 0
 
 
 @dataclass(slots=True)
 class Bill:
-    """What one request has cost, as far as is known: its list price is reserved, its outcome corrects it."""
+    """What one request has cost, as far as is known: its price is reserved, its outcome corrects it.
 
-    price: int
+    Attributes:
+        reserved: Tokens that the budget holds for it.
+        price: Tokens by list price, None where unknown.
+        epoch: Of the throttle, when it was let in.
+        cost: Tokens it has cost or may have cost.
+    """
+
+    reserved: int
+    price: int | None
     epoch: int
     cost: int = 0
 
@@ -95,6 +102,7 @@ class Asker:
     base: str
     free_bytes: Callable[[], int]
     note: Callable[[str], None]
+    retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     tally: Tally = field(default_factory=Tally)
     _learned: dict[str, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -106,28 +114,36 @@ class Asker:
 
         Raises:
             GiveUp: No attempt gave a picture, and no more are to be made.
+            MaybeBilled: The last attempt may have been billed; it must be settled first.
             GateClosed: The run is ending.
             StopRun: The run must end; where the API said so, the gate is closed already.
         """
         try:
             return await retry.asking(self.limits, sleep=self._back_off)(self._attempt, item, indexes)
+        except MaybeBilled:
+            raise
         except TryAgain as error:
-            raise GiveUp(str(error), cause=_CAUSE.get(type(error), "unavailable")) from None
+            cause = "filtered" if isinstance(error, NoPicture) else "unavailable"
+            raise GiveUp(str(error), cause=cause) from None
 
     async def _back_off(self, seconds: float) -> None:
         with self.gate.waiting():
             await anyio.sleep(seconds)
+            # A refusal for its pace has no backoff of its own, and adds to nobody's troubles.
+            if seconds:
+                await self.retries.turn()
 
     def _price(self, item: Item) -> int | None:
-        """Tokens that one image costs: by list price, or else the most that one has cost so far."""
-        return (models.find(item.model) or models.unknown(item.model)).price or self._learned.get(item.model)
+        """Tokens that one image costs: by list price, or the most that one has cost so far where that is more."""
+        listed, learned = models.of(item.model).price, self._learned.get(item.model)
+        return listed if learned is None else max(listed or 0, learned)
 
     async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
         """One POST: from its turn to its receipt."""
-        model = models.find(item.model) or models.unknown(item.model)
+        model = models.of(item.model)
         each = self._price(item)
         price = None if each is None else each * len(indexes)
-        async with self._turn(price or 0) as bill:
+        async with self._turn(price) as bill:
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
             body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
             self._check_room()
@@ -152,21 +168,21 @@ class Asker:
             )
 
     @asynccontextmanager
-    async def _turn(self, price: int) -> AsyncIterator[Bill]:
+    async def _turn(self, price: int | None) -> AsyncIterator[Bill]:
         """The right to send one request now, paid for whatever becomes of it."""
         with self.gate.waiting():
             await self.outage.turn()
             epoch = await self.throttle.acquire()
         try:
             with self.gate.waiting():
-                await self.budget.reserve(price)
-            bill = Bill(price, epoch)
+                reserved = await self.budget.reserve(price)
+            bill = Bill(reserved, price, epoch)
             try:
                 with self.gate.waiting():
                     await self.pace.turn()
                 yield bill
             finally:
-                self.budget.settle(price, bill.cost)
+                self.budget.settle(reserved, bill.cost)
         finally:
             self.throttle.release()
 
@@ -174,7 +190,7 @@ class Asker:
         if self.gate.reason is not None:
             await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run is ending")
             raise GateClosed
-        sent = Sent()
+        sent, began = Sent(), anyio.current_time()
         try:
             answer = await self.client.post(attempt, body, sent)
         except NotSent as error:
@@ -183,7 +199,7 @@ class Asker:
             raise
         except MaybeBilled as error:
             await self._maybe(attempt, bill, str(error))
-            raise
+            raise self._in_doubt(error, attempt, bill, began) from None
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 if sent.sent:
@@ -191,7 +207,15 @@ class Asker:
                 else:
                     await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run was stopped")
             raise
-        return await self._judge(attempt, item, answer, bill)
+        try:
+            return await self._judge(attempt, item, answer, bill)
+        except MaybeBilled as error:
+            raise self._in_doubt(error, attempt, bill, began) from None
+
+    def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float) -> MaybeBilled:
+        error.attempt, error.price, error.booked = attempt, bill.price, bill.cost
+        error.age = anyio.current_time() - began
+        return error
 
     async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         self.tally.requests += 1
@@ -202,6 +226,7 @@ class Asker:
         if error is None:
             self.throttle.accepted()
             self.pace.accepted()
+            self.retries.succeeded()
             return await self._receipt(attempt, item, answer, bill)
         if isinstance(error, MaybeBilled):
             await self._maybe(attempt, bill, str(error), answer)
@@ -227,7 +252,7 @@ class Asker:
 
     async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         """Write the paid answer down, as it came, before anything reads it."""
-        bill.cost = bill.price
+        bill.cost = bill.reserved
         await self.ledger.paid(
             attempt,
             utc_now(),
@@ -240,9 +265,8 @@ class Asker:
         try:
             generation = shapes.understand(answer)
         except ValueError as error:
-            reason = f"the answer ({answer.status}) can't be read: {printable(str(error), 200)}"
-            await self._maybe(attempt, bill, reason, answer)
-            raise MaybeBilled(reason) from None
+            raise await self._unreadable(attempt, answer, bill, error) from None
+        generation = self._believable(generation, bill)
         if generation.tokens_used is None:
             self.tally.unknown_cost += 1
         else:
@@ -254,8 +278,24 @@ class Asker:
         self.ledger.understood(attempt, len(generation.images), generation.tokens_used, generation.usd)
         return generation
 
+    async def _unreadable(self, attempt: str, answer: wire.Answer, bill: Bill, error: ValueError) -> GiveUp:
+        """A paid answer that nobody can read is lost: the next one would cost the same again."""
+        cut = "" if answer.whole else f", cut off after {len(answer.body):,} bytes"
+        price = "" if bill.price is None else f", {bill.price:,} tokens ({usd(bill.price / CREDITS_PER_USD)})"
+        reason = f"paid for{price}, but the answer ({answer.status}{cut}) can't be read: {printable(str(error), 200)}"
+        await self.ledger.unreadable(attempt, utc_now(), reason)
+        return GiveUp(reason, cause="lost")
+
+    def _believable(self, generation: Generation, bill: Bill) -> Generation:
+        """The answer with its list price where it names a cost that is out of all proportion."""
+        if bill.price and (generation.tokens_used or 0) > ABSURD * bill.price:
+            self.tally.absurd_cost += 1
+            dollars = bill.price / CREDITS_PER_USD
+            return replace(generation, tokens_used=bill.price, usd=dollars if generation.usd is not None else None)
+        return generation
+
     async def _maybe(self, attempt: str, bill: Bill, error: str, answer: wire.Answer | None = None) -> None:
-        bill.cost = bill.price
+        bill.cost = bill.reserved
         await self.ledger.outcome(
             attempt,
             "maybe",

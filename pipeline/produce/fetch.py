@@ -5,18 +5,19 @@ raised to the pool: a failed item is recorded, and what must stop the run closes
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
 from pipeline import models, retry
 from pipeline.download import Downloads
-from pipeline.errors import DownloadBroken, GiveUp, StopRun
+from pipeline.errors import DownloadBroken, GiveUp, MaybeBilled, StopRun
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import ImageRow, Ledger
-from pipeline.model import Claim, Item, Record, Request, SavedImage
+from pipeline.model import Claim, Doubt, Item, Record, Request, SavedImage
 from pipeline.names import NameKeeper
 from pipeline.produce.ask import Asker
+from pipeline.produce.settle import Settler
 from pipeline.text import printable
 from pipeline.view import record_of, utc_now
 
@@ -29,6 +30,7 @@ class Producer:
         asker: Asks for it.
         locate: The URL to fetch for a URL as the answer gave it.
         fetch_slots: Downloads in flight at once.
+        settler: Finds out about what may have been billed without an answer.
         on_record: Told of each image that is done, saved or failed.
         note: Says something to whoever watches the run.
         not_remade: Images that were to be made again and could not be; the old ones are still there.
@@ -41,6 +43,7 @@ class Producer:
     downloads: Downloads
     locate: Callable[[str], str]
     fetch_slots: anyio.CapacityLimiter
+    settler: Settler
     on_record: Callable[[Record], None]
     note: Callable[[str], None]
     not_remade: int = 0
@@ -58,10 +61,40 @@ class Producer:
                     missing = missing[len(claims) :]
             except GateClosed:
                 return
+            except MaybeBilled as error:
+                self._park(replace(request, indexes=missing), error)
             except GiveUp as failure:
                 await self._give_up(item, missing, failure, again=request.again)
             except StopRun as reason:
                 self.gate.close(reason)
+
+    def _park(self, request: Request, error: MaybeBilled) -> None:
+        self.note(f"{request.item.id}: {error}")
+        doubt = Doubt(request, error.attempt, utc_now(), error.price, str(error), error.booked)
+        self.settler.park(doubt, error.age)
+
+    async def settling(self) -> None:
+        """Settle doubts as they come due, and ask again for what may be, until nothing can come into doubt any more."""
+        async with anyio.create_task_group() as group:
+            try:
+                while doubts := await self.settler.due():
+                    for doubt in doubts:
+                        group.start_soon(self._resolve, doubt)
+            except GateClosed:
+                return
+            except StopRun as reason:
+                self.gate.close(reason)
+
+    async def _resolve(self, doubt: Doubt) -> None:
+        request = doubt.request
+        with self.settler.acting():
+            refusal = self.settler.refusal(doubt)
+            if refusal is None and request.doubts + 1 >= self.asker.limits.attempts:
+                refusal = GiveUp(f"no answer to {request.doubts + 1} requests: {doubt.error}", cause="unavailable")
+            if refusal is None:
+                await self.request(replace(request, doubts=request.doubts + 1))
+            else:
+                await self._give_up(request.item, request.indexes, refusal, again=request.again)
 
     async def claim(self, claim: Claim) -> None:
         """Bring a picture that is paid for to the disk, and record it."""
@@ -79,7 +112,7 @@ class Producer:
 
     async def _fetch(self, claim: Claim) -> SavedImage:
         item = claim.item
-        model = models.find(item.model) or models.unknown(item.model)
+        model = models.of(item.model)
         stem = item.stem(claim.index)
         with self.downloads.transfer(
             claim.image, stem, lambda width, height: model.accepts_shape(item.aspect_ratio, width, height), self.locate

@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from pipeline.errors import StorageFailed
 from pipeline.store.disk import BINARY, NO_FOLLOW, digest_of, duplicate, stat_mtime_ns, sync_folder, translated
-from pipeline.store.lock import Lock
+from pipeline.store.lock import Lock, NoLocks
 
 _OURS = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
 
@@ -115,12 +115,14 @@ class Store:
         root: The output folder.
         state: The folder inside it for what is not a picture: lock, ledger, replaced and quarantined files. Only its
             owner may enter (mode 0700).
+        elsewhere: Another folder, for lock and ledger, where the output's file system has no locks; else None.
     """
 
-    def __init__(self, root: Path, *, private: str = ".pipeline") -> None:
+    def __init__(self, root: Path, *, private: str = ".pipeline", elsewhere: Path | None = None) -> None:
         self.root = root
         self.state = root / private
-        self._lock: Lock | None = None
+        self.elsewhere = elsewhere
+        self._locks = ExitStack()
 
     def __enter__(self) -> Self:
         """Make the folder, take its lock, clear away what a killed run left half-written, and try the disk.
@@ -131,22 +133,36 @@ class Store:
         """
         with translated("create", self.state):
             self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = Lock(self.state / "lock")
+        self._take_locks()
         try:
             with translated("write to", self.root):
                 self.state.chmod(0o700)
                 self._sweep()
                 self._try_out()
         except BaseException:
-            self._lock.release()
+            self._locks.close()
             raise
         return self
+
+    def _take_locks(self) -> None:
+        """The lock elsewhere, where there is one, and the one in the folder as far as its file system has locks."""
+        if self.elsewhere is not None:
+            with translated("create", self.elsewhere):
+                self.elsewhere.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._locks.callback(Lock(self.elsewhere / "lock", self.root).release)
+        try:
+            self._locks.callback(Lock(self.state / "lock", self.root).release)
+        except NoLocks:
+            if self.elsewhere is None:
+                raise
+        except BaseException:
+            self._locks.close()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._lock is not None
-        self._lock.release()
+        self._locks.close()
 
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them."""

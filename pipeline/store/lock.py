@@ -33,33 +33,39 @@ else:
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
+class NoLocks(StorageFailed):
+    """The file system has no locks."""
+
+
 class Lock:
     """The lock on one file, held until `release` or the end of the process.
 
+    `folder` is what it protects, for the message.
+
     Raises:
         FolderLocked: Somebody else holds it; the message says who. Nothing was touched.
-        StorageFailed: The file can't be opened, or its file system has no locks.
+        NoLocks: Its file system has no locks.
+        StorageFailed: The file can't be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: Path) -> None:
         with translated("open", path):
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
         try:
-            self._hold(path)
+            self._hold(path, folder)
         except BaseException:
             self.release()
             raise
 
-    def _hold(self, path: Path) -> None:
+    def _hold(self, path: Path, folder: Path) -> None:
         try:
             _take(self._fd)
         except OSError as error:
             if error.errno in _HELD:
-                raise FolderLocked(
-                    f"{path.parent.parent} is in use by {self._holder()}; wait for it or stop it"
-                ) from None
-            raise StorageFailed(
-                f"can't lock {path}: {error.strerror}; choose an output folder on a file system that has locks"
+                raise FolderLocked(f"{folder} is in use by {self._holder()}; wait for it or stop it") from None
+            raise NoLocks(
+                f"can't lock {path}: {error.strerror}; its file system has no locks: keep the ledger on a local disk "
+                "with `state_dir:` in the job"
             ) from error
         with translated("write", path):
             self._sign()

@@ -318,7 +318,8 @@ def test_a_job_without_a_name_is_named_after_its_file(tmp_path: Path, file: str,
 def test_the_schema_for_editors_names_every_key() -> None:
     schema = jobfile.schema()
     assert set(schema["properties"]) == {
-        *("name", "model", "endpoint", "output", "aspect_ratios", "parameters", "variables", "prompts", "limits"),
+        *("name", "model", "endpoint", "output", "state_dir", "aspect_ratios", "parameters", "variables", "prompts"),
+        "limits",
     }
     text, mapping = schema["$defs"]["PromptSpec"]["anyOf"]
     assert text == {"type": "string"}

@@ -55,5 +55,9 @@ def attempt(id: str = "a-1", indexes: tuple[int, ...] = (0,), **changes: Any) ->
         "usd": 0.063 * len(indexes),
         "made_by": None,
         "error": None,
+        "status": 200,
+        "settled_at": None,
+        "checks": 0,
+        "lost": 0,
     }
     return Attempt(id=id, indexes=indexes, **{**known, **changes})

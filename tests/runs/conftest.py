@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import retry
+from pipeline.api import account
 from pipeline.commands import wiring
 from pipeline.outage import Outage
 from pipeline.pace import Pace
@@ -15,6 +16,8 @@ from tests.runs.site import Site, VirtualTime
 @pytest.fixture(autouse=True)
 def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
+    monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
+    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
 
 
 @pytest.fixture

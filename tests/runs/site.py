@@ -1,12 +1,16 @@
 """A job of one's own in a folder of one's own, run through the public Python API against a sandbox on a real socket."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from pipeline import Job, Record, Selection, Summary, load_job, manifest, run_async
+from pipeline.ledger import LedgerReader
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 
 KEY = "sk-live-4f9a1c77e0b2"
@@ -40,7 +44,12 @@ class Site:
     def load(self, *prompts: Any, **more: Any) -> Job:
         """Write the job file and read it; what is not given stays as it was."""
         self.job |= more | ({"prompts": list(prompts)} if prompts else {})
-        job = {"endpoint": self.sandbox.base, "output": str(self.output), "aspect_ratios": ["16:9"]} | self.job
+        limits = {"settle": 0} | (self.job.get("limits") or {})
+        job = (
+            {"endpoint": self.sandbox.base, "output": str(self.output), "aspect_ratios": ["16:9"]}
+            | self.job
+            | {"limits": limits}
+        )
         path = self.folder / "site.yaml"
         path.write_text(json.dumps(job))
         return load_job(path)
@@ -51,19 +60,32 @@ class Site:
         selection: Selection | None = None,
         environ: Mapping[str, str] | None = None,
         on_record: Callable[[Record], None] | None = None,
+        stop_after: float = math.inf,
         **more: Any,
     ) -> Summary:
-        """Run the job; `prompts` and `more` change it first, and stay."""
+        """Run the job; `prompts` and `more` change it first, and stay.
+
+        After `stop_after` seconds it is torn down as by a kill, and the summary is that of the run before.
+        """
         job = self.load(*prompts, **more)
         given = {"AIML_API_KEY": KEY} if environ is None else environ
-        self.summary = await run_async(job, selection=selection, environ=given, on_record=on_record)
-        return self.summary
+        with anyio.move_on_after(stop_after):
+            self.summary = await run_async(job, selection=selection, environ=given, on_record=on_record)
+        assert self.summary or stop_after < math.inf
+        return self.summary or Summary("", "", "", "")
 
     async def asks(self, *prompts: Any, **more: Any) -> int:
         """Run the job, and give the number of requests that reached the sandbox meanwhile."""
         before = self.posts
         await self.run(*prompts, **more)
         return self.posts - before
+
+    def billed(self) -> int:
+        """Tokens that were billed by the ledger, over all runs; nothing may be unresolved."""
+        with LedgerReader(self.output / ".pipeline" / "ledger.db") as ledger:
+            books = ledger.books()
+        assert not books.unresolved
+        return books.billed
 
     def records(self) -> list[Record]:
         """The manifest; every line of it must be a record."""

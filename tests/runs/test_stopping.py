@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from pipeline import Record, run
+from pipeline import Record, Selection, run
 from pipeline.errors import FolderLocked
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 from tests.runs.site import KEY, PRICE, Site, faults
@@ -54,7 +54,7 @@ async def test_a_second_signal_stops_at_once_and_names_what_may_have_been_billed
         summary = await site.run(*FOXES)
     assert summary.exit_code == 130
     assert [maybe.tokens for maybe in summary.maybe_billed] == [PRICE]
-    assert summary.pending == 1
+    assert summary.failed["unsettled"] == 1
     assert summary.saved + summary.failed.get("download", 0) == 7
     assert sum(record.tokens_used or 0 for record in site.records()) == summary.tokens_used == 7 * PRICE
     site.sandbox.behaviour = faults()
@@ -73,7 +73,7 @@ async def test_the_grace_time_ends_what_does_not_finish(site: Site) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(interrupt)
         summary = await site.run("A fox", limits={"grace": 0.03})
-    assert (summary.exit_code, len(summary.maybe_billed), summary.pending) == (143, 1, 1)
+    assert (summary.exit_code, len(summary.maybe_billed), dict(summary.failed)) == (143, 1, {"unsettled": 1})
 
 
 async def test_a_run_that_is_torn_down_is_finished_by_the_next_one_which_asks_for_nothing_that_was_answered(
@@ -95,9 +95,9 @@ async def test_a_run_that_is_torn_down_is_finished_by_the_next_one_which_asks_fo
     assert await site.asks() == 1
     assert site.summary is not None
     assert (site.summary.exit_code, site.summary.saved) == (0, 8)
-    (named,) = site.summary.maybe_billed
+    (named,) = site.summary.lost
     assert named.item.startswith("fox-7")
-    assert sum(record.tokens_used or 0 for record in site.records()) == 8 * PRICE
+    assert sum(record.tokens_used or 0 for record in site.records()) == 9 * PRICE
 
 
 async def killed_after_the_answer(site: Site, set_: str) -> None:
@@ -117,11 +117,15 @@ async def test_an_answer_that_a_killed_run_had_no_time_to_read_is_read_by_the_ne
     assert (site.record().status, site.record().tokens_used) == ("saved", PRICE)
 
 
-async def test_an_unreadable_answer_of_a_killed_run_is_asked_for_again_once(site: Site) -> None:
+async def test_an_unreadable_answer_of_a_killed_run_is_lost_with_its_price_and_not_asked_for_again(site: Site) -> None:
     await killed_after_the_answer(site, ", answer = CAST('oops' AS BLOB)")
-    assert await site.asks() == 1
-    assert site.record().status == "saved"
     assert await site.asks() == 0
+    assert (site.record().cause, site.record().tokens_used) == ("lost", None)
+    assert site.summary is not None
+    assert [lost.tokens for lost in site.summary.lost] == [PRICE]
+    assert await site.asks() == 0
+    assert await site.asks(selection=Selection(retry_failed=True)) == 1
+    assert site.record().status == "saved"
 
 
 async def test_a_run_outside_the_main_thread_leaves_signals_alone(site: Site) -> None:

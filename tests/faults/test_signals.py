@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nights.program import attempts, billed, run, sandbox, start, wait_for, write_job
+from tests.faults.program import attempts, billed, run, sandbox, start, wait_for, write_job
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -1,0 +1,11 @@
+"""How much of a test is run: a little with every change, much with `make soak`."""
+
+import os
+
+HOURS = float(os.environ.get("HOURS") or 0)
+"""For how long the tests of endurance go on."""
+
+
+def count(short: int, long: int) -> int:
+    """`short`, or `long` where the environment says `SOAK`."""
+    return long if os.environ.get("SOAK") else short
