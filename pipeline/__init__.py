@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipeline.commands.audit import Audit, audit
     from pipeline.commands.run import run, run_async
     from pipeline.commands.status import status
     from pipeline.commands.summary import MaybePaid, Summary
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Audit",
     "Item",
     "Job",
     "Limits",
@@ -39,6 +41,7 @@ __all__ = [
     "StopRun",
     "Summary",
     "UsageError",
+    "audit",
     "expand",
     "job_schema",
     "load_job",
@@ -49,6 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "commands.audit",
     "Item": "model",
     "Job": "model",
     "Limits": "model",
@@ -59,6 +63,7 @@ _HOMES = {
     "StopRun": "errors",
     "Summary": "commands.summary",
     "UsageError": "errors",
+    "audit": "commands.audit",
     "expand": "jobfile",
     "job_schema": "jobfile.schema:schema",
     "load_job": "jobfile:load",

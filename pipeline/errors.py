@@ -142,9 +142,14 @@ class NotSent(TryAgain):
 
     Attributes:
         counted: Whether it uses up one of the item's attempts; not while the provider is out for everybody.
+        local: It is this machine's own trouble (too many open files), and says nothing about the provider.
     """
 
     counted = True
+
+    def __init__(self, message: str, *, local: bool = False) -> None:
+        super().__init__(message)
+        self.local = local
 
 
 class RateLimited(TryAgain):

@@ -21,6 +21,7 @@ from pipeline.errors import (
     NotSent,
     ProviderUnavailable,
     RateLimited,
+    StorageFailed,
     TryAgain,
     Unavailable,
 )
@@ -33,7 +34,7 @@ BACKOFF_BASE = 1.0
 BACKOFF_CAP = 60.0
 """Seconds that any backoff may take, at most."""
 
-RETRY_AFTER_CAP = 3600.0
+RETRY_AFTER_CAP = 86_400.0
 """Seconds beyond which a `Retry-After` is taken as absurd, and as this."""
 
 FETCHES = 6
@@ -109,7 +110,12 @@ class _History:
     def after(self, state: RetryCallState) -> None:
         """Take note of a failure."""
         error = _error(state)
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited | Unavailable) and (error.retry_after or 0) > self._limits.patience:
+            raise ProviderUnavailable(
+                f"the API asks to come back in {duration(error.retry_after or 0)} ({error}), and limits.patience is "
+                f"{duration(self._limits.patience)}; everything so far is recorded, the next run goes on from here"
+            )
+        if isinstance(error, RateLimited) or (isinstance(error, NotSent) and error.local):
             self._check_patience(error)
             return
         self._refused_since = None
@@ -117,16 +123,19 @@ class _History:
             self._counted += 1
         self._empty += isinstance(error, NoPicture)
 
-    def _check_patience(self, error: RateLimited) -> None:
+    def _check_patience(self, error: RateLimited | NotSent) -> None:
         now = self._clock()
         if self._refused_since is None:
             self._refused_since = now
         refused_for = now - self._refused_since
-        if refused_for > self._limits.patience:
+        if refused_for <= self._limits.patience:
+            return
+        if isinstance(error, RateLimited):
             raise ProviderUnavailable(
                 f"the API has answered 429 for {duration(refused_for)} ({error}): lower limits.requests_per_minute, "
                 "or run again later; everything so far is recorded"
             )
+        raise StorageFailed(f"for {duration(refused_for)} {error}: raise `ulimit -n`, or lower limits.concurrency")
 
     def stop(self, _state: RetryCallState) -> bool:
         """Whether no further attempt is to be made."""
@@ -185,11 +194,13 @@ def asking(
     |---|---|---|---|
     | `NotSent`, `Unavailable` | up to `limits.attempts` in all | not in an outage | full jitter, or what it asks for |
     | `RateLimited` | for up to `limits.patience` without a break | no | none: the pause is everybody's |
+    | too many open files here | the same | no | full jitter |
     | `NoPicture` | once | yes | full jitter |
     | `MaybeBilled` | no: the vendor's log is asked first | | |
 
     Raises:
-        ProviderUnavailable: Nothing but 429 for longer than `limits.patience`.
+        ProviderUnavailable: Nothing but 429 for longer than `limits.patience`, or an answer that asks for longer.
+        StorageFailed: This machine has had too many files open for as long.
     """
     history = _History(limits, rng or random.Random(), clock)
     return AsyncRetrying(

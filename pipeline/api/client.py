@@ -1,5 +1,6 @@
 """One POST to the API: bytes out, bytes in, and whether they may have been billed. It tries once and judges nothing."""
 
+import errno
 import json
 import os
 import ssl
@@ -65,7 +66,7 @@ class Client:
             what = _describe(error)
             if sent.sent:
                 raise MaybeBilled(f"no answer came: {what}") from None
-            raise NotSent(f"{self._url} can't be reached: {what}") from None
+            raise NotSent(f"{self._url} can't be reached: {what}", local=_is_local(error)) from None
 
     def _headers(self, attempt: str) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "X-Client-Request-Id": attempt}
@@ -93,6 +94,12 @@ class Client:
             return answer
         headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
         return replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"***"))
+
+
+def _is_local(error: Exception) -> bool:
+    """Whether it failed for want of file descriptors."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _describe(error: Exception) -> str:

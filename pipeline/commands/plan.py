@@ -23,6 +23,7 @@ class Plan:
         downloads: Images it would only download: they are paid for.
         tokens: What the requests cost by list price.
         unpriced: Images whose model has no known price; they are not in `tokens`.
+        doubts: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
     """
 
@@ -32,12 +33,14 @@ class Plan:
     downloads: int = 0
     tokens: int = 0
     unpriced: int = 0
+    doubts: int = 0
     orphans: list[str] = field(default_factory=list)
 
     def add(self, decision: Decision) -> None:
         """Count one item's decision."""
         self.reasons.update(decision.reasons.values())
         self.downloads += len(decision.fetch)
+        self.doubts += len(decision.doubts)
         model = models.of(decision.item.model)
         self.requests += sum(1 for _ in requests(decision, model.max_images))
         if model.price is None:
@@ -55,6 +58,7 @@ class Plan:
             "tokens": self.tokens,
             "usd": self.tokens / CREDITS_PER_USD,
             "unpriced": self.unpriced,
+            "doubts": self.doubts,
             "orphans": self.orphans,
         }
 
@@ -62,6 +66,8 @@ class Plan:
         """The plan's totals as a person reads them."""
         counts = ", ".join(f"{grouped(n)} {reason}" for reason, n in self.reasons.most_common())
         yield f"{self.job}: {plural(self.reasons.total(), 'image')}: {counts}"
+        if self.doubts:
+            yield f"  a run would first find out whether {plural(self.doubts, 'request')} without an answer were billed"
         if self.requests or self.downloads:
             price = f"{grouped(self.tokens)} tokens, {usd(self.tokens / CREDITS_PER_USD)} at list price"
             yield f"  a run would send {plural(self.requests, 'request')} ({price})"
@@ -69,7 +75,7 @@ class Plan:
                 yield f"  without a known price, and not in that sum: {plural(self.unpriced, 'image')}"
             if self.downloads:
                 yield f"  and download {plural(self.downloads, 'image')} already paid for"
-        else:
+        elif not self.doubts:
             yield "  a run would send nothing"
         for orphan in self.orphans[:20]:
             yield f"  orphaned (no longer in the job): {printable(orphan)}"

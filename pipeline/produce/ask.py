@@ -5,6 +5,7 @@ attempt and knows nothing of them.
 """
 
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,12 @@ from pipeline.pace import Pace, Throttle
 from pipeline.text import duration, printable, usd
 from pipeline.view import utc_now
 from pipeline.web import Sent
+
+CUTS = 3
+"""Requests cut off after the same time, from which on a person is told."""
+
+CUT_AFTER = 10.0
+"""Seconds below which that may well be chance."""
 
 ABSURD = 100
 """Times the list price from which on a cost is taken for a mistake of the server."""
@@ -104,6 +111,7 @@ class Asker:
     note: Callable[[str], None]
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     tally: Tally = field(default_factory=Tally)
+    _ages: deque[float] = field(default_factory=lambda: deque(maxlen=CUTS))
     _learned: dict[str, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -194,7 +202,11 @@ class Asker:
         try:
             answer = await self.client.post(attempt, body, sent)
         except NotSent as error:
-            self._provider_failed(item, error)
+            if error.local:
+                # Too many files are open here: fewer requests at once need fewer.
+                self.throttle.refused(bill.epoch)
+            else:
+                self._provider_failed(item, error)
             await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {error}")
             raise
         except MaybeBilled as error:
@@ -215,6 +227,13 @@ class Asker:
     def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float) -> MaybeBilled:
         error.attempt, error.price, error.booked = attempt, bill.price, bill.cost
         error.age = anyio.current_time() - began
+        self._ages.append(error.age)
+        if len(self._ages) == CUTS and min(self._ages) > CUT_AFTER and max(self._ages) - min(self._ages) < 2:
+            self._ages.clear()
+            self.note(
+                f"{CUTS} requests were cut off after about {duration(error.age)} each: something between this machine "
+                "and the API ends connections that wait so long; raise its idle time-out, or go around it"
+            )
         return error
 
     async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:

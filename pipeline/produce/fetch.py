@@ -4,6 +4,7 @@
 raised to the pool: a failed item is recorded, and what must stop the run closes the gate.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,12 +15,13 @@ from pipeline.download import Downloads
 from pipeline.errors import DownloadBroken, GiveUp, MaybeBilled, StopRun
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import ImageRow, Ledger
-from pipeline.model import Claim, Doubt, Item, Record, Request, SavedImage
+from pipeline.model import CREDITS_PER_USD, Claim, Doubt, Item, Record, Request, SavedImage
 from pipeline.names import NameKeeper
 from pipeline.produce.ask import Asker
 from pipeline.produce.settle import Settler
-from pipeline.text import printable
-from pipeline.view import record_of, utc_now
+from pipeline.signed import expires_at
+from pipeline.text import grouped, printable, usd
+from pipeline.view import cost_of, record_of, utc, utc_now
 
 
 @dataclass(slots=True)
@@ -126,7 +128,16 @@ class Producer:
             try:
                 return await retry.fetching(sleep=anyio.sleep)(attempt)
             except DownloadBroken as error:
-                raise GiveUp(str(error), cause=error.cause) from None
+                said = self._loss(claim, error) if error.cause in ("lost", "bad-picture") else str(error)
+                raise GiveUp(said, cause=error.cause) from None
+
+    def _loss(self, claim: Claim, error: DownloadBroken) -> str:
+        """What is lost, with its price, and whether its URL had come to its end."""
+        until = expires_at(claim.image.url or "")
+        ended = f"; its URL was good until {utc(until)}" if until is not None and until < time.time() else ""
+        tokens, _ = cost_of(claim.index, self.ledger.attempts(claim.item.key, answers=False), claim.attempt)
+        price = "" if tokens is None else f"; it cost {grouped(tokens)} tokens ({usd(tokens / CREDITS_PER_USD)})"
+        return f"{error}{ended}{price}"
 
     async def _record_saved(self, claim: Claim, image: SavedImage) -> None:
         row = self._row(claim.item, claim.index, claim)

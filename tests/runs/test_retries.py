@@ -102,7 +102,7 @@ async def test_a_redirect_is_a_wrong_endpoint_and_no_post_follows_it(site: Site,
 
 @pytest.mark.parametrize(
     ("said", "paused"),
-    [("7", 7.0), ("999999", 3600.0), (None, 1.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 1.0), ("0", 1.0), ("soon", 1.0)],
+    [("7", 7.0), ("1800", 1800.0), (None, 1.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 1.0), ("0", 1.0), ("soon", 1.0)],
 )
 async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
     site: Site, time: VirtualTime, said: str | None, paused: float
@@ -111,6 +111,17 @@ async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
     summary = await site.run("A fox", limits={"attempts": 1})
     assert (summary.exit_code, site.posts, site.sandbox.books.billed_credits()) == (0, 2, PRICE)
     assert sum(time.slept) == pytest.approx(paused, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["429", "503"])
+@pytest.mark.parametrize("said", ["86400", "999999999999"])
+async def test_a_provider_that_asks_for_more_than_all_patience_ends_the_run_at_once(
+    site: Site, kind: str, said: str
+) -> None:
+    site.sandbox.behaviour = faults(Fault(kind, retry_after=said))
+    summary = await site.run("A fox", "A crow", "A hare", limits={"concurrency": 1})
+    assert (summary.exit_code, site.posts, summary.pending) == (5, 1, 3)
+    assert "come back in 24 h 0 min" in (summary.reason or "")
 
 
 async def test_a_429_that_names_a_date_pauses_until_then_by_the_servers_own_clock(
