@@ -1,0 +1,82 @@
+"""A ledger that an older version wrote is read as it is, and brought up to date by the next run."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.ledger import Ledger, LedgerReader
+from tests.ledger.rows import AT
+
+VERSION_1 = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, started_at TEXT NOT NULL, ended_at TEXT, endpoint TEXT NOT NULL, exit_code INTEGER
+) STRICT;
+CREATE TABLE attempts (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, run TEXT NOT NULL REFERENCES runs (id),
+    key TEXT NOT NULL, item TEXT NOT NULL, model TEXT NOT NULL, indexes TEXT NOT NULL, price INTEGER,
+    state TEXT NOT NULL CHECK (state IN ('intent', 'rejected', 'maybe', 'paid')),
+    created_at TEXT NOT NULL, ended_at TEXT, status INTEGER, inference_id TEXT, answer BLOB, delivered INTEGER,
+    tokens INTEGER, usd REAL, made_by TEXT, error TEXT
+) STRICT;
+CREATE INDEX attempts_by_key ON attempts (key);
+CREATE INDEX attempts_open ON attempts (seq) WHERE state IN ('intent', 'maybe');
+CREATE INDEX attempts_unread ON attempts (seq) WHERE state = 'paid' AND delivered IS NULL;
+CREATE TABLE images (
+    key TEXT NOT NULL, idx INTEGER NOT NULL, item TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('saved', 'failed')), created_at TEXT NOT NULL,
+    attempts INTEGER NOT NULL, attempt TEXT,
+    path TEXT, mime_type TEXT, bytes INTEGER, sha256 TEXT, width INTEGER, height INTEGER, mtime_ns INTEGER,
+    url TEXT, revised_prompt TEXT, cause TEXT, error TEXT,
+    PRIMARY KEY (key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX images_by_path ON images (path) WHERE path IS NOT NULL;
+CREATE TABLE recipes (
+    item TEXT PRIMARY KEY, key TEXT NOT NULL, prompt TEXT NOT NULL, aspect_ratio TEXT, seed INTEGER
+) STRICT;
+CREATE INDEX recipes_by_prompt ON recipes (prompt);
+INSERT INTO runs VALUES ('r', '2026-11-23T02:30:00.000Z', '2026-11-23T02:31:00.000Z', 'aimlapi', 0);
+INSERT INTO attempts (id, run, key, item, model, indexes, price, state, created_at, answer, delivered, tokens)
+    VALUES ('r.a', 'r', 'key-1', 'hero', 'm', '[0]', 5, 'paid', '2026-11-23T02:30:01.000Z', x'7b7d', 1, 7),
+           ('r.b', 'r', 'key-2', 'fox', 'm', '[0, 1]', 5, 'maybe', '2026-11-23T02:30:02.000Z', NULL, NULL, NULL);
+INSERT INTO images (key, idx, item, state, created_at, attempts, path)
+    VALUES ('key-1', 0, 'hero', 'saved', '2026-11-23T02:30:03.000Z', 1, 'hero.png');
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1)
+    return path
+
+
+def check(ledger: LedgerReader) -> None:
+    assert ledger.images("key-1")[0].path == "hero.png"
+    (paid,) = ledger.attempts("key-1")
+    assert (paid.state, paid.answer, paid.tokens, paid.lost, paid.checks) == ("paid", b"{}", 7, 0, 0)
+    (maybe,) = ledger.unsettled("https://api.aimlapi.com")
+    assert (maybe.id, maybe.indexes, maybe.open) == ("r.b", (0, 1), True)
+    assert (ledger.books().delivered, ledger.books().unresolved) == (7, 5)
+
+
+def test_an_older_ledger_can_be_read_without_being_changed(old: Path) -> None:
+    before = old.read_bytes()
+    with LedgerReader(old) as ledger:
+        check(ledger)
+    assert old.read_bytes() == before
+
+
+async def test_the_next_run_brings_an_older_ledger_up_to_date(old: Path) -> None:
+    with Ledger(old) as ledger:
+        check(ledger)
+        await ledger.settled("r.b", "lost", AT, tokens=6, error="billed")
+        assert ledger.books().lost == 6
+    with LedgerReader(old) as ledger:
+        assert ledger.books().billed == 13
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
