@@ -11,6 +11,7 @@ import anyio
 
 from pipeline import Job, Record, Selection, Summary, load_job, manifest, run_async
 from pipeline.ledger import LedgerReader
+from pipeline.progress import Progress
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 
 KEY = "sk-live-4f9a1c77e0b2"
@@ -61,16 +62,24 @@ class Site:
         environ: Mapping[str, str] | None = None,
         on_record: Callable[[Record], None] | None = None,
         stop_after: float = math.inf,
+        note: Callable[[str], None] | None = None,
         **more: Any,
     ) -> Summary:
         """Run the job; `prompts` and `more` change it first, and stay.
 
-        After `stop_after` seconds it is torn down as by a kill, and the summary is that of the run before.
+        After `stop_after` seconds it is torn down as by a kill, and the summary is that of the run before. What is said
+        to whoever watches goes to `note`.
         """
         job = self.load(*prompts, **more)
         given = {"AIML_API_KEY": KEY} if environ is None else environ
         with anyio.move_on_after(stop_after):
-            self.summary = await run_async(job, selection=selection, environ=given, on_record=on_record)
+            self.summary = await run_async(
+                job,
+                selection=selection,
+                environ=given,
+                on_record=on_record,
+                progress=None if note is None else lambda total: Noting(total, note),
+            )
         assert self.summary or stop_after < math.inf
         return self.summary or Summary("", "", "", "")
 
@@ -109,6 +118,17 @@ class Site:
     def replaced(self) -> list[bytes]:
         """What is kept in the state folder because something else took its name."""
         return [path.read_bytes() for path in sorted(self.output.glob(".pipeline/replaced/*"))]
+
+
+class Noting(Progress):
+    """A display that passes on what is said."""
+
+    def __init__(self, total: int, note: Callable[[str], None]) -> None:
+        super().__init__(total, mode="quiet")
+        self._tell = note
+
+    def note(self, text: str) -> None:
+        self._tell(text)
 
 
 class VirtualTime:

@@ -1,12 +1,15 @@
 """A picture that is paid for is fetched whatever the CDN does, and the API is not asked again for it."""
 
 import io
+from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
 from PIL import Image
 
 from pipeline.sandbox import Behaviour, Fault
 from tests.runs.site import PRICE, Site, faults
+from tests.runs.upstream import picture, serving
 
 PASSING = [
     "cdn-403",
@@ -131,3 +134,38 @@ async def test_a_picture_over_the_limit_is_not_kept(site: Site) -> None:
     summary = await site.run("A fox", limits={"max_image_bytes": 2048})
     assert dict(summary.failed) == {"bad-picture": 1}
     assert site.pictures() == {}
+
+
+async def test_a_url_that_ends_sooner_is_fetched_first(site: Site) -> None:
+    ends = {"Fox 0": 900, "Fox 1": 60, "Fox 2": 300}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        prompt = (await request.json())["prompt"]
+        signed = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        query = f"?X-Amz-Date={signed}&X-Amz-Expires={ends[prompt]}" if prompt in ends else ""
+        return web.json_response({"data": [{"url": f"http://{request.host}/{prompt.replace(' ', '-')}{query}"}]})
+
+    fetched: list[str] = []
+    broken = True
+
+    async def fox(request: web.Request) -> web.StreamResponse:
+        if broken:
+            return web.Response(status=503)
+        fetched.append(request.path)
+        return await picture(request)
+
+    prompts = [f"Fox {n}" for n in range(4)]
+    async with serving(answer, **{f"Fox-{n}": fox for n in range(4)}) as base:
+        await site.run(*prompts, endpoint=base)
+        broken = False
+        assert (await site.run(limits={"downloads": 1, "concurrency": 1})).exit_code == 0
+    assert fetched == ["/Fox-1", "/Fox-2", "/Fox-0", "/Fox-3"]
+
+
+async def test_a_url_that_has_ended_is_lost_with_its_price(site: Site) -> None:
+    site.sandbox.behaviour = faults("expired-url")
+    summary = await site.run("A fox")
+    assert dict(summary.failed) == {"lost": 1}
+    assert "its URL was good until 20" in (site.record().error or "")
+    assert "it cost 126,000 tokens ($0.063)" in (site.record().error or "")
+    assert summary.books.lost == PRICE

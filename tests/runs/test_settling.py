@@ -1,12 +1,18 @@
 """What brought no answer: whether it was billed is read in the vendor's log before it is made again."""
 
+import errno
+import socket
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from pipeline import Selection
+from pipeline import web as web_sockets
+from pipeline.commands import wiring
+from pipeline.produce import ask
 from pipeline.sandbox import Behaviour, Fault
 from tests.runs.site import PRICE, Site, faults
 from tests.runs.upstream import picture, serving
@@ -196,3 +202,60 @@ async def test_another_endpoint_knows_nothing_of_what_was_sent_to_the_first(site
     summary = await site.run("A fox", endpoint=site.sandbox.base, limits={"on_maybe": "hold"})
     assert dict(summary.failed) == {"maybe-billed": 1}
     assert site.posts == 0
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_clock_that_is_set_meanwhile_changes_no_verdict(
+    site: Site, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    site.sandbox.behaviour = faults(("reset-after-billing", "ok"))
+
+    def jumping() -> float:
+        return time.time() + (86_400 * days if site.posts else 0)
+
+    for name in ("Settler", "Lookup", "Account"):
+        monkeypatch.setattr(wiring, name, partial(getattr(wiring, name), clock=jumping))
+    summary = await site.run("A fox")
+    assert (summary.exit_code, len(summary.lost), summary.books.billed) == (0, 1, 2 * PRICE)
+
+
+async def test_cuts_after_always_the_same_time_are_told_as_what_they_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "CUT_AFTER", 0.0)
+    site.sandbox.behaviour = faults(Fault("reset-after-billing", times=3))
+    notes: list[str] = []
+    await site.run("A fox", "A crow", "A hare", note=notes.append)
+    assert sum("ends connections that wait so long" in note for note in notes) == 1
+
+
+async def test_too_many_open_files_use_up_nobodys_attempts_and_say_nothing_about_the_provider(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = 12
+    made = web_sockets._kept_alive
+
+    def scarce(address: web_sockets.Address) -> socket.socket:
+        nonlocal left
+        left -= 1
+        if left >= 0 and address[4][1] == int(site.sandbox.base.rpartition(":")[2]):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return made(address)
+
+    monkeypatch.setattr(web_sockets, "_kept_alive", scarce)
+    notes: list[str] = []
+    summary = await site.run("A fox", "A crow", limits={"attempts": 1, "concurrency": 2}, note=notes.append)
+    assert (summary.exit_code, site.posts, summary.maybe_billed) == (0, 2, ())
+    assert not any("provider" in note for note in notes)
+
+
+async def test_too_many_open_files_for_longer_than_all_patience_is_local_trouble(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(address: web_sockets.Address) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(web_sockets, "_kept_alive", none_left)
+    summary = await site.run("A fox", limits={"patience": 0.05})
+    assert (summary.exit_code, site.posts) == (6, 0)
+    assert "ulimit -n" in (summary.reason or "")
