@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from pipeline.sandbox import Behaviour, Fault, Sandbox
+from pipeline.sandbox.cdn_faults import BOMB_SIDE
 from tests.sandbox.client import Reply, fetch, picture_url
 
 
@@ -106,6 +107,8 @@ async def test_one_bit_may_be_wrong() -> None:
     [
         ("cdn-html", "text/html", b"<!doctype"),
         ("cdn-json", "application/json", b"{"),
+        ("cdn-svg", "image/svg+xml", b"<svg"),
+        ("cdn-eps", "image/png", b"%!PS"),
         ("cdn-wrong-type", "image/jpeg", b"\x89PNG"),
         ("cdn-wrong-size", "image/png", b"\x89PNG"),
         ("cdn-empty", "image/png", b""),
@@ -119,6 +122,22 @@ async def test_a_download_may_be_something_else(kind: str, type_: str, begins: b
     assert (reply.body == right) == (kind == "cdn-wrong-type")
     if kind == "cdn-wrong-size":
         assert reply.body[16:24] == (768).to_bytes(4, "big") + (704).to_bytes(4, "big")
+
+
+async def test_a_pixel_bomb_is_small_as_a_file() -> None:
+    reply, _ = await befallen("cdn-pixel-bomb")
+    assert len(reply.body) < 200_000
+    assert reply.body[16:24] == BOMB_SIDE.to_bytes(4, "big") * 2
+
+
+async def test_a_length_may_be_absurd() -> None:
+    async with Sandbox(behaviour=Behaviour(faults=(Fault(("cdn-huge-length", "cdn-negative-length")),))) as sandbox:
+        url = await picture_url(sandbox)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(url) as response:
+                assert response.content_length == 50 * 1024**3
+            with pytest.raises(aiohttp.ClientResponseError):
+                await session.get(url)
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
