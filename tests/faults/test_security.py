@@ -435,12 +435,12 @@ async def test_the_key_is_in_no_output_and_no_file_of_a_run_that_meets_every_fau
     behaviour = Behaviour(faults=tuple(Fault(kind, match=f"<{kind}>") for kind in kinds))
     async with Sandbox(behaviour=behaviour, key=KEY) as sandbox:
         prompts = [f"A fox <{kind}>" for kind in kinds]
-        limits = {"request_timeout": 5, "concurrency": 8, "max_image_bytes": 5_000_000, "patience": 60}
+        limits = {"request_timeout": 2, "concurrency": 8, "max_image_bytes": 5_000_000, "patience": 60}
         night = job(tmp_path, sandbox.base, *prompts, limits=limits)
         done = [await program("run", night, environ=DEVELOPER)]
         assert sandbox.books.count() >= len(kinds)
         for command in ("plan", "status", "verify", "audit", "manifest"):
-            done.append(await program(command, night, "--json", environ=DEVELOPER))
+            done.append(await program(command, night, "--json", environ={"PIPELINE_DEBUG": "1"}))
     assert done[0].code == 1
     assert b"Traceback" not in b"".join(run.said for run in done)
     assert_hidden(KEY, tmp_path, *done)
@@ -873,9 +873,7 @@ async def test_a_servers_words_reach_no_terminal_as_commands_and_forge_no_line(t
 
     async with upstream(answer) as base:
         night = job(tmp_path, base, "A fox", limits={"on_maybe": "hold"})
-        done = [await program("run", night)]
-        done += [await program(command, night) for command in ("status", "verify", "plan")]
-        done += [await program("run", night, "--json")]
+        done = [await program("run", night), await program("status", night), await program("run", night, "--json")]
     assert done[0].code in (1, 3, 5), done[0].said
     for run in done:
         assert_printable(run.said)
@@ -917,15 +915,23 @@ async def test_odd_headers_of_a_picture_are_another_try_and_not_repeated(tmp_pat
 
 async def test_a_job_file_cannot_speak_to_the_terminal_through_its_mistakes(tmp_path: Path) -> None:
     hostile = "".join(ESCAPES).replace("\r", "")
-    night = job(
-        tmp_path, "sandbox", {"id": f"a{hostile}", "prompt": hostile, hostile: hostile}, **{f"k{hostile}": hostile}
-    )
-    for command in ("run", "plan"):
-        done = await program(command, night)
+    mistakes: dict[str, Any] = {hostile: hostile, "name": hostile, "variables": {hostile: hostile}}
+    night = job(tmp_path, "sandbox", {"id": f"a{hostile}", "prompt": hostile, hostile: hostile}, **mistakes)
+    for options in ((), ("--json",)):
+        done = await program("run", night, *options)
         assert done.code == 2
         assert_printable(done.said)
-        done = await program(command, night, "--json")
-        assert_printable(done.said)
+
+
+@pytest.mark.xfail(strict=True, reason="paths are told as they are")
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_files_name_cannot_speak_to_the_terminal(tmp_path: Path, there: bool) -> None:
+    hostile = tmp_path / "".join(ESCAPES).replace("/", "")
+    if there:
+        hostile.write_text("nmae: x\nprompts: [a]\n")
+    done = await program("plan", hostile)
+    assert done.code == 2
+    assert_printable(done.said)
 
 
 # Bombs.
@@ -953,7 +959,7 @@ JOB_BOMBS: dict[str, Callable[[], str]] = {
     "date": lambda: "prompts: [a]\nlimits: {attempts: 2024-13-45}\n",
     "tabs": lambda: "prompts:\n" + "\t" * 1_000_000 + "- a\n",
     "large": lambda: "prompts: [a]\nname: " + "x" * 10_000_001,
-    "nested braces": lambda: "prompts: ['" + "{" * 1_000_000 + "']\n",
+    "braces": lambda: "prompts: ['" + "{" * 4_000_000 + "']\n",
     "product": lambda: (
         "variables: {"
         + ", ".join(f"{name}: [{', '.join(map(str, range(200)))}]" for name in "abc")
