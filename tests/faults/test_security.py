@@ -44,6 +44,7 @@ from pipeline.outage import Outage
 from pipeline.pace import Pace
 from pipeline.sandbox import KINDS, Behaviour, Fault, Sandbox
 from pipeline.settings import Endpoint, Key
+from pipeline.signed import without_signature
 from pipeline.store import Store
 from tests.download.cdn import Cdn, downloading, http, pictures, serving
 from tests.faults import quick
@@ -429,9 +430,12 @@ FATAL = ["401", "402", "403", "301", "307", "308", "425", "429"]
 SILENT = ["cdn-hang", "cdn-drip"]
 """Kinds that only a limit of half a minute ends."""
 
+LARGE = ["gzip-bomb", "large-json"]
+"""Kinds whose answers say nothing but are large; tests/runs/test_secrets.py meets them too."""
+
 
 async def test_the_key_is_in_no_output_and_no_file_of_a_run_that_meets_every_fault(tmp_path: Path) -> None:
-    kinds = [kind for kind in KINDS if kind not in {*FATAL, *SILENT, "ok", "cdn-ok"}]
+    kinds = [kind for kind in KINDS if kind not in {*FATAL, *SILENT, *LARGE, "ok", "cdn-ok"}]
     behaviour = Behaviour(faults=tuple(Fault(kind, match=f"<{kind}>") for kind in kinds))
     async with Sandbox(behaviour=behaviour, key=KEY) as sandbox:
         prompts = [f"A fox <{kind}>" for kind in kinds]
@@ -449,8 +453,21 @@ async def test_the_key_is_in_no_output_and_no_file_of_a_run_that_meets_every_fau
 @pytest.mark.parametrize("kind", FATAL)
 async def test_the_key_is_in_nothing_that_a_refused_run_leaves(tmp_path: Path, kind: str) -> None:
     async with Sandbox(behaviour=faults(Fault(kind, retry_after="86400"))) as sandbox:
-        done = await program("run", job(tmp_path, sandbox.base, "A fox", "A crow"), "--json", environ=DEVELOPER)
+        done = await program("run", job(tmp_path, sandbox.base, "A fox", "A crow"), environ={"PIPELINE_DEBUG": "1"})
     assert done.code in (2, 3, 5), done.said
+    assert_hidden(KEY, tmp_path, done)
+
+
+@pytest.mark.xfail(strict=True, reason="the key is taken out of the answer's bytes, and not of what they say in JSON")
+async def test_a_key_that_comes_back_with_its_slashes_escaped_is_not_told(tmp_path: Path) -> None:
+    async def answer(request: server.Request) -> server.Response:
+        said = request.headers["Authorization"].replace("/", "\\/")
+        body = f'{{"message": "{said} is not welcome", "requestId": "1", "statusCode": 400}}'
+        return server.Response(text=body, status=400, content_type="application/json")
+
+    async with upstream(answer) as base:
+        done = await program("run", job(tmp_path, base, "A fox"))
+    assert done.code == 1
     assert_hidden(KEY, tmp_path, done)
 
 
@@ -543,9 +560,9 @@ async def test_a_signature_is_in_no_output_and_in_no_file_but_the_private_ledger
     routes = {"gone": gone, "page": page, "cut": cut, "moved": elsewhere("/gone")}
     async with upstream(answer, fox=picture, far=elsewhere("http://169.254.169.254/x"), **routes) as base:
         night = job(tmp_path, base, *(f"{kind} {path}" for kind in SIGNED for path in ENDS))
-        done = [await program("run", night, environ=DEVELOPER)]
-        done += [await program(command, night, "--json") for command in ("plan", "status", "verify", "manifest")]
-    assert json.loads(done[2].out)["saved"] == len(SIGNED)
+        done = [await program("run", night, "--json", environ=DEVELOPER), await program("status", night, "--json")]
+        done += [await program("manifest", night)]
+    assert json.loads(done[0].out)["saved"] == len(SIGNED)
     assert b"Traceback" not in b"".join(run.said for run in done)
     forms = guises(SIGNATURE)
     for run in done:
@@ -554,6 +571,24 @@ async def test_a_signature_is_in_no_output_and_in_no_file_but_the_private_ledger
     assert [path.parent for path in holders(tmp_path, SIGNATURE)] in ([state], [state, state])
     manifest = (tmp_path / "out" / "manifest.jsonl").read_text()
     assert f'"url":"{base}/fox"' in manifest
+
+
+@pytest.mark.xfail(
+    strict=True, reason="only the parameters of the largest clouds are known, and only as they are usual"
+)
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q-sign-algorithm=sha1&q-ak=AKID&q-signature={}",  # Tencent
+        "hdnts=exp=4102444800~hmac={}",  # Akamai
+        "verify=4102444800-{}",  # Cloudflare
+        "jwt={}",
+        "X%2DAmz%2DSignature={}",
+    ],
+)
+def test_a_signature_of_a_lesser_kind_is_not_in_the_manifest(query: str) -> None:
+    signed = f"https://cdn.example/fox.png?{query.format(quote(SIGNATURE, safe=''))}"
+    assert without_signature(signed) == "https://cdn.example/fox.png"
 
 
 # Files, and who may read them.
@@ -1003,12 +1038,11 @@ async def test_no_bomb_takes_more_than_little_memory_at_32_at_once(tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.xfail(strict=True, reason="each request in flight keeps up to 64 MiB of its answer, several times over")
-@pytest.mark.parametrize("kind", ["gzip-bomb", "large-json"])
+@pytest.mark.parametrize("kind", LARGE)
 async def test_no_answer_takes_more_than_little_memory(tmp_path: Path, kind: str) -> None:
     async with Sandbox(behaviour=faults(kind)) as sandbox:
-        night = job(tmp_path, sandbox.base, "A fox", "A crow")
-        done = await program("run", night, "--quiet", environ={"PEAK": "1"})
-        assert (done.code, sandbox.books.billed_credits()) == (1, 2 * PRICE), done.err
+        done = await program("run", job(tmp_path, sandbox.base, "A fox"), "--quiet", environ={"PEAK": "1"})
+        assert (done.code, sandbox.books.billed_credits()) == (1, PRICE), done.err
     assert held(done) < MOST_MEMORY
 
 
