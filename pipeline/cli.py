@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, StopRun, UsageError
+from pipeline.version import __version__
 
 if TYPE_CHECKING:
     from pipeline.model import Job
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _run_parser(commands)
     _plan_parser(commands)
@@ -163,13 +165,9 @@ def _sandbox_parser(commands: Any) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_positive.__name__ = "whole number above 0"
+    if not (text.isascii() and text.isdigit() and int(text[:18])):
+        raise argparse.ArgumentTypeError(f"it must be a whole number above 0, found {text!r}")
+    return int(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:

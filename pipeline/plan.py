@@ -31,6 +31,7 @@ class Reason(StrEnum):
     DOUBT = "may have been billed: the vendor's log is asked first"
     LOST = "billed without an answer"
     PLACEHOLDER = "made by a sandbox"
+    REAL = "made by the real API, wanted from the sandbox"
     FORCED = "forced"
     GIVEN_UP = "failed before, waits for --retry-failed"
     LEFT_OUT = "left out by --only or --limit"
@@ -187,6 +188,8 @@ class Planner:
         recipe = self.ledger.recipe(item)
         if recipe is None or recipe.key == item.key:
             return Reason.NEW
+        if recipe.prompt == item.prompt and self.ledger.in_sandbox(recipe.key) != item.sandbox:
+            return Reason.REAL if item.sandbox else Reason.PLACEHOLDER
         return Reason.PARAMETERS if recipe.prompt == item.prompt else Reason.PROMPT
 
     def _claim(
@@ -208,7 +211,9 @@ class Planner:
             pictures = self.pictures(attempt)
             if position < len(pictures):
                 replaces = row is not None and row.path is not None
-                return Claim(item, index, pictures[position], attempt.id, replaces)
+                failed = row is not None and row.state == "failed"
+                overdue = failed and (replaces or self.selection.retry_failed)
+                return Claim(item, index, pictures[position], attempt.id, replaces, overdue)
         return None
 
 

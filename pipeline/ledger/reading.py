@@ -189,6 +189,11 @@ class LedgerReader:
         )
         return Recipe(*rows[0]) if rows else None
 
+    def in_sandbox(self, key: str) -> bool:
+        """Whether this key's pictures were made by a sandbox that a run had started for itself."""
+        query = "SELECT 1 FROM attempts JOIN runs ON runs.id = run WHERE key = ? AND base = 'sandbox' LIMIT 1"
+        return bool(self._read(query, (key,)))
+
     def at_path(self, path: str) -> list[ImageRow]:
         """The saved images that the ledger believes to be at this path."""
         return [ImageRow(*row) for row in self._read(f"SELECT {_IMAGE} FROM images WHERE path = ?", (path,))]

@@ -25,8 +25,8 @@ _CURES = {
     errno.EACCES: "permission denied; choose a folder this user may write to",
     errno.EPERM: "permission denied; choose a folder this user may write to",
     errno.EIO: "the disk reports an I/O error; check its health",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EEXIST: "something that is no folder has that name",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another",
+    errno.EEXIST: "something that is no folder has that name; choose another",
     errno.EISDIR: "a folder has the name of the picture; move it away",
     errno.EMFILE: "too many open files; raise `ulimit -n` or lower the concurrency",
 }
@@ -34,7 +34,8 @@ _CURES = {
 
 def storage_failed(doing: str, path: Path, error: OSError) -> StorageFailed:
     """The error for people: what was being done, to which file, why it failed and what to do."""
-    why = _CURES.get(error.errno or 0) or (error.strerror or type(error).__name__).lower()
+    said = f"{(error.strerror or type(error).__name__).lower()}; see to it"
+    why = _CURES.get(error.errno or 0) or said
     return StorageFailed(f"can't {doing} {path}: {why}, then run again (nothing that was paid for is lost)")
 
 
