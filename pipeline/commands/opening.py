@@ -114,7 +114,7 @@ def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
     """
     require_ledger(job)
     path = ledger_path(job.output, job.state_dir)
-    elsewhere = None if path.parent == job.output / STATE else path.parent
+    elsewhere = None if path.parent.resolve() == (job.output / STATE).resolve() else path.parent
     with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
         if elsewhere is not None:
             _bind(job, store, ledger)
