@@ -11,7 +11,7 @@ from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
 from pipeline.plan import FileState, Planner, Selection
-from pipeline.store import Store, inspect, read_pointer, write_pointer
+from pipeline.store import Store, inspect, is_there, read_pointer, write_pointer
 from pipeline.view import utc_now
 
 LEDGER = "ledger.db"
@@ -64,7 +64,7 @@ def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
     """
     if state_dir is None:
         kept = read_pointer(output / STATE)
-        if kept is not None and not (kept / LEDGER).exists():
+        if kept is not None and not is_there(kept / LEDGER):
             raise StorageFailed(
                 f"the ledger of {output} is kept in {kept}, and is not there: mount that folder. Without it everything "
                 f"would be paid for again; if it is really lost, remove {output / STATE / 'state_dir'}"
@@ -80,7 +80,7 @@ def require_ledger(job: Job) -> None:
         StorageFailed: There is a manifest, and the ledger is gone: everything would be paid for again.
     """
     path = ledger_path(job.output, job.state_dir)
-    if (job.output / manifest.NAME).exists() and not path.exists():
+    if is_there(job.output / manifest.NAME) and not is_there(path):
         raise StorageFailed(
             f"{job.output / manifest.NAME} is there, but its ledger {path} is not: bring it back (a cache or a copy "
             "that leaves out names with a dot loses it), or remove the manifest to pay for everything anew"

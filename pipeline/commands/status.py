@@ -11,6 +11,7 @@ from pipeline.commands.summary import MaybePaid, books_dict, books_line, maybe_d
 from pipeline.errors import GiveUp, UsageError
 from pipeline.ledger import Books, LedgerReader
 from pipeline.model import Record
+from pipeline.store import is_there
 from pipeline.text import grouped, plural, usd
 
 
@@ -99,7 +100,7 @@ def latest(path: Path) -> tuple[dict[tuple[str, int], Record], int]:
         UsageError: There is no manifest yet.
         StorageFailed: It can't be read.
     """
-    if not path.exists():
+    if not is_there(path):
         raise UsageError(f"there is no {path} yet: run the job first")
     records: dict[tuple[str, int], Record] = {}
     broken = 0

@@ -48,6 +48,16 @@ def translated(doing: str, path: Path) -> Iterator[None]:
         raise storage_failed(doing, path, error) from error
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder.
+
+    Raises:
+        StorageFailed: The disk would not say: that is no proof that there is none.
+    """
+    with translated("read", path):
+        return path.exists()
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and new names in a folder survive a power cut.
 
