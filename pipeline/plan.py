@@ -116,11 +116,14 @@ class Planner:
     def decisions(self, items: Iterator[Item] | Sequence[Item]) -> Iterator[Decision]:
         """The decision about each item, in the job's order; the selection's limit is counted along the way."""
         left = self.selection.limit
-        for item in items:
+        for item, rows, attempts in self.ledger.of_items(items):
             if not self.selection.covers(item):
                 yield Decision(item, dict.fromkeys(range(item.count), Reason.LEFT_OUT))
                 continue
-            decision = self.decide(item)
+            decision = self._decide(item, rows, attempts)
+            if (rows or attempts) and not SETTLED.issuperset(decision.reasons.values()):
+                # By what the ledger says now, answers included: the run may have changed something since.
+                decision = self.decide(item)
             if left is not None:
                 decision = _limited(decision, left)
                 left -= decision.images_to_make
@@ -137,7 +140,9 @@ class Planner:
 
     def decide(self, item: Item) -> Decision:
         """What is to be done about one item."""
-        rows, attempts = self.ledger.images(item.key), self.ledger.attempts(item.key)
+        return self._decide(item, self.ledger.images(item.key), self.ledger.attempts(item.key))
+
+    def _decide(self, item: Item, rows: Mapping[int, ImageRow], attempts: Sequence[Attempt]) -> Decision:
         reasons: dict[int, Reason] = {}
         ask: list[int] = []
         fetch: list[Claim] = []

@@ -47,6 +47,8 @@ def parse(text: str) -> Template:
         BadTemplate: A brace is neither doubled nor around the name of a variable.
     """
     text = text.strip()
+    if "{" not in text and "}" not in text:
+        return Template((text,), (), ())
     texts, fields, end = [""], [], 0
     for token in _TOKEN.finditer(text):
         texts[-1] += text[end : token.start()]

@@ -61,6 +61,7 @@ class Ledger(LedgerReader):
             raise
         self._queue: list[_Entry] = []
         self._turn = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)
 
     def close(self) -> None:
         """Commit what is still waiting and close the file."""
@@ -226,7 +227,7 @@ class Ledger(LedgerReader):
             async with self._turn:
                 if not entry.done:
                     batch, self._queue = self._queue, []
-                    await anyio.to_thread.run_sync(self._commit, batch)
+                    await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
         if entry.error:
             raise entry.error
         if not entry.done:
