@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -25,14 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     sizes = SIZES[:1] if arguments.quick else tuple(size for size in SIZES if size <= arguments.largest)
     settings = Settings(arguments.rounds, arguments.quick, sizes, _note)
-    tables: list[Table] = []
     for name in arguments.only or WORKLOADS:
         _note(f"{name} …")
-        found: Sequence[Table] = import_module(f"bench.workloads.{name}").run(settings)
-        for table in found:
+        tables: Sequence[Table] = import_module(f"bench.workloads.{name}").run(settings)
+        for table in tables:
             print("\n" + "\n".join(table.lines()) + "\n", flush=True)
-        tables += found
-    _write(arguments.out, tables, arguments.rounds, sys.argv[1:] if argv is None else argv)
+        _write(arguments.out, name, report.section(tables, _how(arguments)))
     return 0
 
 
@@ -50,14 +49,22 @@ def _note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _write(path: Path, tables: Sequence[Table], rounds: int, arguments: Sequence[str]) -> None:
+def _how(arguments: argparse.Namespace) -> str:
+    quick = ", a tenth of everything" if arguments.quick else ""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, rounds: {arguments.rounds}{quick}."
+
+
+def _write(path: Path, name: str, section: str) -> None:
+    """Put a workload's section into the results; the others stay as they are."""
     facts = [
         *machine.description(),
         ("this program", ", ".join(f"{name} {version(name)}" for name in ("image-pipeline", *LIBRARIES))),
         ("peers", ", ".join(field.versions())),
-        ("rounds", f"{rounds}; medians, and as spread the slowest to the fastest round as a part of the median"),
     ]
-    path.write_text(report.document(tables, facts, " ".join(["python -m bench", *arguments])))
+    found = report.sections(path.read_text()) if path.exists() else {}
+    found[name] = section
+    ordered = {name: found[name] for name in WORKLOADS if name in found}
+    path.write_text(report.document(ordered, facts))
 
 
 if __name__ == "__main__":

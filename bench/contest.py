@@ -11,7 +11,7 @@ from statistics import median
 
 from bench import machine
 from bench.assignment import Assignment
-from bench.process import Usage, measure
+from bench.process import Usage, measure, one_line
 from bench.upstream.api import Behaviour
 from bench.upstream.control import Upstream
 
@@ -159,8 +159,7 @@ class Contest:
 
 
 def _last_line(usage: Usage) -> str:
-    lines = [line.strip() for line in usage.said.splitlines() if line.strip()]
-    return f"exit code {usage.exit_code}, {lines[-1][:120] if lines else 'and not a word'}"
+    return f"exit code {usage.exit_code}, {one_line(usage.said)}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,9 +80,14 @@ class Child:
             said=self._log.read_text(errors="replace")[-2000:],
         )
 
+    def runs(self) -> bool:
+        """Whether it has not ended yet; it is not waited for."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
     def kill(self) -> None:
         """End it and all that it has started."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _pinned() -> None:
@@ -91,3 +97,9 @@ def _pinned() -> None:
 def measure(command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> Usage:
     """Run one child to its end."""
     return Child(command, log, environ).wait()
+
+
+def one_line(said: str) -> str:
+    """The last thing that a program said, as a cell can hold it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1][:120].replace("|", "/") if lines else "without a word"

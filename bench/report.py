@@ -1,9 +1,19 @@
 """Medians and ratios as tables: printed, and written to `RESULTS.md`."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contest import Score
+
+INTRODUCTION = (
+    "Written by `python -m bench`; do not edit. Ratios are the result: absolute times differ from machine to machine, "
+    "and from hour to hour on a machine that does other things as well. Medians of the rounds; the spread is the "
+    "difference between the slowest and the fastest round, as a part of the median. Start-up is not in what is told by "
+    "the item: each contestant also does a single item, and what that takes is subtracted."
+)
+
+_HEADING = re.compile(r"^## (\w+)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +106,21 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
 
 
-def document(tables: Sequence[Table], facts: Sequence[tuple[str, str]], command: str) -> str:
-    """The whole of `RESULTS.md`."""
-    lines = [
-        "# Results",
-        "",
-        f"Written by `{command}`; do not edit. Ratios are the result: absolute times differ from machine to machine.",
-        "",
-        *(f"- {name}: {value}" for name, value in facts),
-        "",
-    ]
+def section(tables: Sequence[Table], how: str) -> str:
+    """A workload's section of `RESULTS.md`, below its heading; `how` it was measured."""
+    lines = [how, ""]
     for table in tables:
         lines += [*table.lines(), ""]
     return "\n".join(lines)
+
+
+def document(sections: Mapping[str, str], facts: Sequence[tuple[str, str]]) -> str:
+    """The whole of `RESULTS.md`."""
+    head = ["# Results", "", INTRODUCTION, "", *(f"- {name}: {value}" for name, value in facts), ""]
+    return "\n".join([*head, *(f"## {name}\n\n{text}" for name, text in sections.items())])
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of an earlier `RESULTS.md`: what is not measured again stays."""
+    _, *found = _HEADING.split(text)
+    return dict(zip(found[::2], (part.strip("\n") + "\n" for part in found[1::2]), strict=True))

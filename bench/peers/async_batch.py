@@ -1,7 +1,8 @@
 """async-batch-llm around one aiohttp call, as its manual says to wrap an existing client.
 
 Its option `default` leaves its cooldown after a 429 at the library's five minutes; without it the cooldown is one
-second and the slow start short, which is what someone would choose who knows what the server answers.
+second and the slow start short, which is what someone would choose who knows what the server answers. So is a burst
+of one second where the rate is known: left alone, the library begins with a minute's worth.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ async def main(assignment: Assignment) -> None:
         config = ProcessorConfig(
             concurrency=assignment.in_flight,
             max_requests_per_minute=assignment.per_minute,
+            quota_burst_seconds=1.0 if assignment.per_minute else None,
             rate_limit=RateLimitConfig() if "default" in assignment.options else patient,
             retry=RetryConfig(max_rate_limit_retries=1000),
         )

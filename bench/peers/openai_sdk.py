@@ -37,7 +37,7 @@ async def main(assignment: Assignment) -> None:
                     assignment.path(url).write_bytes(response.content)
                 urls.append(url)
 
-        await asyncio.gather(*[one(number) for number in range(assignment.items)])
+        await asyncio.gather(*[one(number) for number in range(assignment.items)], return_exceptions=True)
     if assignment.task == "ask":
         assignment.hand_in(urls)
 

@@ -45,14 +45,14 @@ class Books:
     Attributes:
         accepted: Seconds of each accepted request after the first request of all.
         numbers: How often each item was accepted.
-        refused: Requests answered with 429.
+        refused: The same of each request that was answered with 429.
         pictures: GETs of pictures.
         first: When the first request came, in seconds of this machine's monotonic clock, or None.
     """
 
     accepted: list[float] = field(default_factory=list)
     numbers: "Counter[int]" = field(default_factory=Counter)
-    refused: int = 0
+    refused: list[float] = field(default_factory=list)
     pictures: int = 0
     first: float | None = None
 
@@ -86,7 +86,7 @@ class Api:
             books.first = now
         wait = self._bucket.take(now) if self._bucket else 0.0
         if wait:
-            books.refused += 1
+            books.refused.append(now - books.first)
             return _refusal(retry_after(wait)), 0.0
         found = _PROMPT.search(body)
         number = int(found[1]) if found else 0
