@@ -44,10 +44,11 @@ def from_pypi(name: str, *requirements: str) -> Installed:
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     done = folder / "installed"
     try:
-        if not done.exists():
+        wanted = "\n".join(requirements)
+        if not done.exists() or done.read_text() != wanted:
             venv.create(folder, clear=True, with_pip=True)
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
-            done.touch()
+            done.write_text(wanted)
         return Installed(str(python), _version(python, re.split(r"[\[<>=]", requirements[0])[0]))
     except (OSError, subprocess.SubprocessError) as error:
         return Installed(absent=f"could not be installed: {_why(error)}")
