@@ -31,7 +31,18 @@ async def main(assignment: Assignment, path: Path) -> None:
     with Store(job.output) as store, Ledger(store.state / LEDGER) as ledger:
         ledger.start_run("bench", view.utc_now(), job.endpoint)
         async with AsyncExitStack() as stack:
-            producer = await wire("bench", job.limits, endpoint, store, ledger, gate, _ignore, _ignore, stack)
+            producer = await wire(
+                run="bench",
+                limits=job.limits,
+                planned=0,
+                endpoint=endpoint,
+                store=store,
+                ledger=ledger,
+                gate=gate,
+                on_record=_ignore,
+                note=_ignore,
+                stack=stack,
+            )
             decisions = planner(job, ledger, endpoint.base, Selection()).decisions(jobfile.expand(job))
 
             def work() -> Iterator[Request]:
