@@ -49,6 +49,7 @@ class Child:
 
     def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
         self._log = log
+        self._usage: Usage | None = None
         self.started = time.monotonic()
         with log.open("wb") as out:
             self._process = subprocess.Popen(
@@ -63,26 +64,35 @@ class Child:
             )
 
     def wait(self, longest: float = LONGEST) -> Usage:
-        """Wait for its end."""
+        """Wait for its end; after so many seconds it is ended."""
         hangs = threading.Timer(longest, self.kill)
         hangs.start()
         try:
-            _, status, usage = os.wait4(self._process.pid, 0)
-            ended = time.monotonic()
+            self._reap(0)
         finally:
             hangs.cancel()
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        return Usage(
-            seconds=ended - self.started,
-            cpu=usage.ru_utime + usage.ru_stime,
-            peak=usage.ru_maxrss * _RSS_UNIT,
-            exit_code=self._process.returncode,
-            said=self._log.read_text(errors="replace")[-2000:],
-        )
+        assert self._usage is not None
+        return self._usage
 
     def runs(self) -> bool:
         """Whether it has not ended yet; it is not waited for."""
-        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        self._reap(os.WNOHANG)
+        return self._usage is None
+
+    def _reap(self, options: int) -> None:
+        """Take note of what it took, once it has ended: the system tells it once."""
+        if self._usage is not None:
+            return
+        pid, status, usage = os.wait4(self._process.pid, options)
+        if pid:
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            self._usage = Usage(
+                seconds=time.monotonic() - self.started,
+                cpu=usage.ru_utime + usage.ru_stime,
+                peak=usage.ru_maxrss * _RSS_UNIT,
+                exit_code=self._process.returncode,
+                said=self._log.read_text(errors="replace")[-2000:],
+            )
 
     def kill(self) -> None:
         """End it and all that it has started."""
