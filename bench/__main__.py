@@ -51,7 +51,7 @@ def _note(text: str) -> None:
 
 def _how(arguments: argparse.Namespace) -> str:
     quick = ", a tenth of everything" if arguments.quick else ""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, rounds: {arguments.rounds}{quick}."
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC{machine.commit()}, rounds: {arguments.rounds}{quick}."
 
 
 def _write(path: Path, name: str, section: str) -> None:

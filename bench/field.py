@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,15 @@ from bench.install import Installed
 
 HERE = Installed(program=sys.executable)
 """This project's own environment."""
+
+PYPI = {
+    "aiolimiter": ("aiolimiter", "aiohttp"),
+    "async-batch-llm": ("async-batch-llm", "aiohttp"),
+    "img2dataset": ("img2dataset",),
+    "litellm": ("litellm",),
+    "openai": ("openai[aiohttp]", "httpx"),
+}
+"""The peers from PyPI, each with what its environment needs."""
 
 
 def peer(name: str, module: str, installed: Installed, *options: str) -> Contestant:
@@ -32,17 +41,22 @@ def floor(name: str, *options: str) -> Contestant:
 
 def openai_sdk(name: str, *options: str) -> Contestant:
     """The OpenAI SDK."""
-    return peer(name, "openai_sdk", install.from_pypi("openai", "openai[aiohttp]", "httpx"), *options)
+    return peer(name, "openai_sdk", _pypi("openai"), *options)
 
 
 def litellm(name: str = "litellm, gather", *options: str) -> Contestant:
     """BerriAI's litellm."""
-    return peer(name, "litellm_images", install.from_pypi("litellm", "litellm"), *options)
+    return peer(name, "litellm_images", _pypi("litellm"), *options)
 
 
 def async_batch(name: str = "async-batch-llm around aiohttp", *options: str) -> Contestant:
     """async-batch-llm."""
-    return peer(name, "async_batch", install.from_pypi("async-batch-llm", "async-batch-llm", "aiohttp"), *options)
+    return peer(name, "async_batch", _pypi("async-batch-llm"), *options)
+
+
+def aiolimiter() -> Contestant:
+    """A script on aiohttp behind aiolimiter."""
+    return peer("aiolimiter + aiohttp", "aiolimiter_script", _pypi("aiolimiter"))
 
 
 def cookbook(per_minute: float | None = None) -> Contestant:
@@ -68,7 +82,7 @@ def aria2() -> Contestant:
 
 def img2dataset() -> Contestant:
     """img2dataset."""
-    return peer("img2dataset, bytes as they came", "img2dataset_fetch", install.from_pypi("img2dataset", "img2dataset"))
+    return peer("img2dataset, bytes as they came", "img2dataset_fetch", _pypi("img2dataset"))
 
 
 def program(name: str, module: str) -> Contestant:
@@ -92,15 +106,12 @@ def command_line(name: str) -> Contestant:
 
 def versions() -> list[str]:
     """The versions of all peers that are here."""
-    peers: list[Callable[[], Installed]] = [
-        lambda: install.from_pypi("async-batch-llm", "async-batch-llm", "aiohttp"),
-        lambda: install.from_pypi("openai", "openai[aiohttp]", "httpx"),
-        lambda: install.from_pypi("litellm", "litellm"),
-        lambda: install.from_pypi("img2dataset", "img2dataset"),
-        lambda: install.from_debian("curl", "curl"),
-        lambda: install.from_debian("aria2c", "aria2"),
-    ]
-    return [found.version for found in (each() for each in peers) if not found.absent]
+    debian = (install.from_debian("curl", "curl"), install.from_debian("aria2c", "aria2"))
+    return [found.version for found in (*map(_pypi, PYPI), *debian) if not found.absent]
+
+
+def _pypi(name: str) -> Installed:
+    return install.from_pypi(name, *PYPI[name])
 
 
 def _job(assignment: Assignment) -> Path:

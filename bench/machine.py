@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,15 @@ def description() -> list[tuple[str, str]]:
         ("Python", f"{platform.python_implementation()} {platform.python_version()} ({sys.platform})"),
         ("file system", _file_system()),
     ]
+
+
+def commit() -> str:
+    """Which state of the project this is, as ` at 1a2b3c4`; empty where nobody can tell."""
+    with suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "describe", "--always", "--dirty"]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=30)
+        return f" at {done.stdout.strip()}"
+    return ""
 
 
 def _processor() -> str:

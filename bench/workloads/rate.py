@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import field, install
+from bench import field
 from bench.assignment import Assignment
 from bench.contest import Contestant, empty_folder
 from bench.process import Child
@@ -45,9 +45,7 @@ def run(settings: Settings) -> Sequence[Table]:
     window = 15.0 if settings.quick else 60.0
     known = [
         field.command_line("this program"),
-        field.peer(
-            "aiolimiter + aiohttp", "aiolimiter_script", install.from_pypi("aiolimiter", "aiolimiter", "aiohttp")
-        ),
+        field.aiolimiter(),
         field.async_batch(),
         field.cookbook(),
     ]
