@@ -35,12 +35,16 @@ class Sent:
     sent: bool = False
 
 
-class AddressRefused(PermissionError):
-    """A picture's URL leads to an address that is not on the public internet."""
+PORTS = frozenset({80, 443})
+"""Where pictures are served on the internet. On other ports something else listens that a GET may do harm to."""
 
-    def __init__(self) -> None:
+
+class AddressRefused(PermissionError):
+    """A picture's URL leads to an address that is not on the public internet, or to no web server's port there."""
+
+    def __init__(self, why: str = "a private or reserved address") -> None:
         # The same words for every address: aiohttp keeps the type of the error only when all attempts agree on them.
-        super().__init__(errno.EACCES, "a private or reserved address")
+        super().__init__(errno.EACCES, why)
 
 
 def api_session(*, concurrency: int, timeout: float) -> aiohttp.ClientSession:
@@ -75,11 +79,12 @@ def cdn_session(*, downloads: int, allow_private: bool) -> aiohttp.ClientSession
 
     Args:
         downloads: Downloads in flight at once, at most.
-        allow_private: Whether loopback and private addresses may be asked; only right where the API itself has one.
+        allow_private: Whether loopback and private addresses may be asked, on any port; only right where the API itself
+            has one. A cloud's metadata service may not be asked even then.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=downloads, resolver=DaemonResolver(), socket_factory=_kept_alive if allow_private else _public_only
+            limit=downloads, resolver=DaemonResolver(), socket_factory=_no_metadata if allow_private else _public_only
         ),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -110,17 +115,50 @@ def _kept_alive(address: Address) -> socket.socket:
 
 
 def _public_only(address: Address) -> socket.socket:
-    """A socket to a public address.
+    """A socket to a web server on a public address.
 
     Asked for every address right before it is connected to, so that no spelling of a host and no answer of a name
     server gets past it; a resolver is not asked for addresses written as numbers.
 
     Raises:
-        AddressRefused: It is not public.
+        AddressRefused: It is not public, or the port is not one of `PORTS`.
     """
-    if not is_public(address[4][0]):
+    host, port = address[4][:2]
+    if not is_public(host):
+        raise AddressRefused
+    if port not in PORTS:
+        raise AddressRefused(f"port {port}")
+    return _kept_alive(address)
+
+
+def _no_metadata(address: Address) -> socket.socket:
+    """A socket to any address but those where a cloud hands out its machines' credentials.
+
+    Raises:
+        AddressRefused: It is one of those.
+    """
+    if is_metadata(address[4][0]):
         raise AddressRefused
     return _kept_alive(address)
+
+
+def is_metadata(address: str) -> bool:
+    """Whether a cloud's metadata service is at an IP address; also where it can't be told."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return True
+    return (getattr(ip, "ipv4_mapped", None) or ip) in _METADATA
+
+
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in (
+        *("169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "fe80::a9fe:a9fe"),  # most clouds
+        *("169.254.170.2", "169.254.170.23", "fd00:ec2::23"),  # containers on AWS
+        *("100.100.100.200", "168.63.129.16", "192.0.0.192"),  # Alibaba, Azure, Oracle
+    )
+)
 
 
 _UNICAST = ipaddress.IPv6Network("2000::/3")

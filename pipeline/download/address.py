@@ -21,13 +21,13 @@ def checked(text: str, *, https_only: bool, base: URL | None = None) -> URL:
         base: What a relative `text` is relative to.
 
     Raises:
-        GiveUp: It is no URL, not http or https, or carries credentials.
+        GiveUp: It is no URL, not http or https, carries credentials, or has the other scheme's port.
     """
     try:
         url = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
         if base is not None:
             url = base.join(url)
-        host, scheme, _ = url.host, url.scheme, url.port
+        host, scheme, port = url.host, url.scheme, url.port
     except ValueError:
         raise GiveUp("the picture's URL can't be understood", cause="lost") from None
     allowed = ("https",) if https_only else ("https", "http")
@@ -37,4 +37,6 @@ def checked(text: str, *, https_only: bool, base: URL | None = None) -> URL:
         raise GiveUp(f"unsafe image URL: it must begin with {wanted} and a host; found {found}", cause="lost")
     if url.raw_user is not None or url.raw_password is not None:
         raise GiveUp(f"unsafe image URL: {plain(url)} carries a user name or a password", cause="lost")
+    if scheme == "https" and port == 80:
+        raise GiveUp(f"unsafe image URL: {plain(url)} speaks https on the port of http", cause="lost")
     return url

@@ -72,8 +72,8 @@ def continues(headers: Mapping[str, str], offset: int, known: Version) -> bool:
 def translated(where: str, error: Exception) -> TryAgain | GiveUp:
     """What a failure on the way means. The error's own text is not shown: it may hold a signed URL."""
     match error:
-        case aiohttp.ClientConnectorError(os_error=AddressRefused()):
-            return GiveUp(f"unsafe image URL: {where} leads to {AddressRefused().strerror}", cause="download")
+        case aiohttp.ClientConnectorError(os_error=AddressRefused() as refused):
+            return GiveUp(f"unsafe image URL: {where} leads to {refused.strerror}", cause="download")
         case aiohttp.InvalidURL():
             return GiveUp(f"unsafe image URL: {where} names no host", cause="lost")
         case aiohttp.ClientConnectorDNSError():

@@ -187,7 +187,7 @@ class Transfer:
     # The requests.
 
     async def _fetch(self, text: str) -> None:
-        url = checked(self._locate(text), https_only=self._downloads.https_only)
+        url = checked(self._located(text), https_only=self._downloads.https_only)
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 target = await self._get(url)
@@ -197,6 +197,12 @@ class Transfer:
                 return
             url = checked(target, https_only=self._downloads.https_only, base=url)
         raise DownloadBroken(f"{plain(url)}: redirected more than {MAX_REDIRECTS} times", cause="lost")
+
+    def _located(self, text: str) -> str:
+        try:
+            return self._locate(text)
+        except ValueError:
+            raise GiveUp("the picture's URL can't be understood", cause="lost") from None
 
     async def _get(self, url: URL) -> str | None:
         """One GET: the body to its end, or where the server says it is instead."""

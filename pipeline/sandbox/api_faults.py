@@ -19,7 +19,7 @@ from pipeline.sandbox.answers import answer, error, manners, usd
 from pipeline.sandbox.behaviour import Strike
 from pipeline.sandbox.desk import Desk
 from pipeline.sandbox.orders import Order, Refusal
-from pipeline.sandbox.wire import GARBAGE, reset, reset_in_body, say, send_part, size
+from pipeline.sandbox.wire import GARBAGE, Vanished, bomb, content, head, reset, reset_in_body, say, send_part, size
 
 Body = dict[str, Any]
 
@@ -166,6 +166,13 @@ async def _hang(_request: web.Request, response: web.Response) -> web.StreamResp
     return response
 
 
+async def _hang_in_body(request: web.Request, response: web.Response) -> web.StreamResponse:
+    part = web.StreamResponse(status=response.status, headers=response.headers)
+    part.content_length = size(response)
+    await part.prepare(request)
+    return await _hang(request, response)
+
+
 async def _reset(request: web.Request, _response: web.Response) -> web.StreamResponse:
     return reset(request)
 
@@ -178,8 +185,53 @@ async def _cut_close(request: web.Request, response: web.Response) -> web.Stream
     return send_part(request, response, sent=size(response) // 2, promised=None)
 
 
-async def _garbage(request: web.Request, _response: web.Response) -> web.StreamResponse:
-    return say(request, GARBAGE)
+async def _cut_chunked(request: web.Request, response: web.Response) -> web.StreamResponse:
+    whole = content(response)
+    chunk = b"%x\r\n%s" % (len(whole), whole[: len(whole) // 2])
+    return say(request, head(response, "Transfer-Encoding: chunked") + chunk, status=response.status)
+
+
+async def _headers_only(request: web.Request, response: web.Response) -> web.StreamResponse:
+    return send_part(request, response, sent=0, promised=size(response))
+
+
+async def _raw(data: bytes, request: web.Request, _response: web.Response) -> web.StreamResponse:
+    return say(request, data)
+
+
+async def _no_headers(request: web.Request, response: web.Response) -> web.StreamResponse:
+    return say(request, content(response))
+
+
+async def _odd_headers(lines: tuple[str, ...], request: web.Request, response: web.Response) -> web.StreamResponse:
+    """A good answer with further headers that no server should send. Whether it has a status is for its reader."""
+    return say(request, head(response, *lines) + content(response))
+
+
+async def _bad_gzip(_request: web.Request, response: web.Response) -> web.StreamResponse:
+    response.body = b"\x1f\x8b\x08" + bytes(7) + content(response)
+    response.headers[hdrs.CONTENT_ENCODING] = "gzip"
+    return response
+
+
+async def _gzip_bomb(_request: web.Request, response: web.Response) -> web.StreamResponse:
+    response.body = await anyio.to_thread.run_sync(bomb)
+    response.headers[hdrs.CONTENT_ENCODING] = "gzip"
+    return response
+
+
+async def _large_json(request: web.Request, response: web.Response) -> web.StreamResponse:
+    large = web.StreamResponse(status=response.status, headers=response.headers)
+    large.content_length = LARGE + size(response)
+    await large.prepare(request)
+    spaces = b" " * 2**20
+    try:
+        for _ in range(LARGE // 2**20):
+            await large.write(spaces)
+        await large.write(content(response))
+    except ConnectionError:  # the client has read enough
+        return Vanished(response.status)
+    return large
 
 
 async def _invalid_json(_request: web.Request, response: web.Response) -> web.StreamResponse:
@@ -192,13 +244,30 @@ async def _deep_json(_request: web.Request, response: web.Response) -> web.Strea
     return response
 
 
+LARGE = 80 * 2**20
+"""Bytes before the body of an answer that is larger than any client should read."""
+
 DELIVERIES: dict[str, Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]] = {
     "hang": _hang,
+    "hang-in-body": _hang_in_body,
     "reset-after-billing": _reset,
+    "close-after-billing": partial(_raw, b""),
+    "half-status-line": partial(_raw, b"HTTP/1.1 20"),
+    "headers-only": _headers_only,
     "reset-in-body": reset_in_body,
     "cut": _cut,
     "cut-close": _cut_close,
-    "garbage": _garbage,
+    "cut-chunked": _cut_chunked,
+    "garbage": partial(_raw, GARBAGE),
+    "no-headers": _no_headers,
+    "long-header": partial(_odd_headers, ("X-Long: " + "x" * 20_000,)),
+    "many-headers": partial(_odd_headers, tuple(f"X-{number}: x" for number in range(10_000))),
+    "nul-header": partial(_odd_headers, ("X-Nul: a\0b",)),
+    "cr-header": partial(_odd_headers, ("X-Return: a\rX-Forged: b",)),
+    "negative-length": partial(_odd_headers, (f"{hdrs.CONTENT_LENGTH}: -1",)),
+    "bad-gzip": _bad_gzip,
+    "gzip-bomb": _gzip_bomb,
+    "large-json": _large_json,
     "invalid-json": _invalid_json,
     "deep-json": _deep_json,
 }

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from pipeline.sandbox.answers import SANDBOX_HEADER
 from pipeline.sandbox.cdn_faults import FAULTS, Download
 from pipeline.sandbox.desk import Desk
+from pipeline.sandbox.wire import Vanished
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -33,7 +34,10 @@ class Cdn:
         response = whole_or_range(request, data, picture.mime_type)
         if strike is None:
             return response
-        return await FAULTS[strike.kind](Download(request, picture, data, response, strike.fault))
+        try:
+            return await FAULTS[strike.kind](Download(request, picture, data, response, strike.fault))
+        except ConnectionError:  # the client has gone, as it should where a fault has no end; nobody need be told
+            return Vanished(response.status)
 
 
 def whole_or_range(request: web.Request, data: bytes, mime_type: str) -> web.Response:

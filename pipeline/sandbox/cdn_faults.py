@@ -1,19 +1,26 @@
 """What can go wrong with a download, kind by kind: each gets the right answer and sends something else."""
 
-import gzip
+import struct
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import anyio
 from aiohttp import hdrs, web
 
 from pipeline.sandbox.behaviour import Fault
 from pipeline.sandbox.painter import Picture, paint
-from pipeline.sandbox.wire import GARBAGE, content, reset, reset_in_body, say, send_part, size
+from pipeline.sandbox.wire import GARBAGE, bomb, content, reset, reset_in_body, say, send_part, size
 
-BOMB_BYTES = 256 * 1024 * 1024
-"""What the gzip bomb unpacks to."""
+HUGE_LENGTH = 50 * 1024**3
+"""What the largest Content-Length promises."""
+
+BOMB_SIDE = 30_000
+"""Pixels of a side of the pixel bomb."""
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\nshowpage\n"
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,10 @@ async def _cut_close(download: Download) -> web.StreamResponse:
 async def _long_length(download: Download) -> web.StreamResponse:
     whole = size(download.response)
     return send_part(download.request, download.response, sent=whole, promised=whole + 1000)
+
+
+async def _length(length: int, download: Download) -> web.StreamResponse:
+    return send_part(download.request, download.response, sent=size(download.response), promised=length)
 
 
 async def _reset(download: Download) -> web.StreamResponse:
@@ -123,8 +134,12 @@ async def _drip(download: Download) -> web.StreamResponse:
 
 
 async def _gzip_bomb(download: Download) -> web.StreamResponse:
-    packed = await anyio.to_thread.run_sync(_bomb)
+    packed = await anyio.to_thread.run_sync(bomb)
     return web.Response(body=packed, content_type=download.picture.mime_type, headers={hdrs.CONTENT_ENCODING: "gzip"})
+
+
+async def _pixel_bomb(_download: Download) -> web.StreamResponse:
+    return web.Response(body=await anyio.to_thread.run_sync(_blank), content_type="image/png")
 
 
 async def _no_range(download: Download) -> web.StreamResponse:
@@ -162,12 +177,16 @@ FAULTS: dict[str, Callable[[Download], Answer]] = {
     "cdn-truncated": _truncated,
     "cdn-cut-close": _cut_close,
     "cdn-long-length": _long_length,
+    "cdn-huge-length": partial(_length, HUGE_LENGTH),
+    "cdn-negative-length": partial(_length, -1),
     "cdn-reset": _reset,
     "cdn-no-answer": _no_answer,
     "cdn-hang": _hang,
     "cdn-garbage": _garbage,
     "cdn-bit-flip": _bit_flip,
     "cdn-html": partial(_text, b"<!doctype html><title>Just a moment</title>", "text/html"),
+    "cdn-svg": partial(_text, SVG, "image/svg+xml"),
+    "cdn-eps": partial(_text, EPS, "image/png"),
     "cdn-json": partial(_text, b'{"message": "not found"}', "application/json"),
     "cdn-wrong-type": _wrong_type,
     "cdn-wrong-size": _wrong_size,
@@ -175,6 +194,7 @@ FAULTS: dict[str, Callable[[Download], Answer]] = {
     "cdn-endless": _endless,
     "cdn-drip": _drip,
     "cdn-gzip-bomb": _gzip_bomb,
+    "cdn-pixel-bomb": _pixel_bomb,
     "cdn-no-range": _no_range,
     "cdn-wrong-range": _wrong_range,
     "cdn-changed": _changed,
@@ -185,8 +205,17 @@ FAULTS: dict[str, Callable[[Download], Answer]] = {
 }
 
 
-def _bomb() -> bytes:
-    return gzip.compress(bytes(BOMB_BYTES), 1)
+@cache
+def _blank() -> bytes:
+    """A sound PNG, small as a file, that is 900 megapixels for whoever decodes it."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + BOMB_SIDE // 8)
+    pixels = b"".join([*(packer.compress(row) for _ in range(BOMB_SIDE)), packer.flush()])
+    header = struct.pack(">IIBBBBB", BOMB_SIDE, BOMB_SIDE, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
 
 
 def _stream(download: Download) -> web.StreamResponse:

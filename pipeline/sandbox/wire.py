@@ -1,11 +1,16 @@
 """Ways to end a connection badly, below what an HTTP library would do by itself."""
 
+import gzip
 import socket
 import struct
+from functools import cache
 
 from aiohttp import hdrs, web
 
 GARBAGE = b"\x16\x03\x01 this is no HTTP\r\n\r\n"
+
+BOMB_BYTES = 256 * 1024 * 1024
+"""What a gzip bomb unpacks to."""
 
 
 class Vanished(web.StreamResponse):
@@ -62,12 +67,15 @@ def send_part(request: web.Request, response: web.Response, *, sent: int, promis
         sent: Bytes of its body that are sent.
         promised: The Content-Length; None for no such header: the body ends where the connection does.
     """
+    length = () if promised is None else (f"{hdrs.CONTENT_LENGTH}: {promised}",)
+    return say(request, head(response, *length) + content(response)[:sent], status=response.status)
+
+
+def head(response: web.Response, *more: str) -> bytes:
+    """The status line and the headers of a response without its length, and `more` header lines, as they are."""
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items() if name != hdrs.CONTENT_LENGTH]
-    if promised is not None:
-        lines.append(f"{hdrs.CONTENT_LENGTH}: {promised}")
-    head = "\r\n".join([*lines, "Connection: close", "", ""]).encode()
-    return say(request, head + content(response)[:sent], status=response.status)
+    return "\r\n".join([*lines, *more, "Connection: close", "", ""]).encode("latin-1")
 
 
 async def reset_in_body(request: web.Request, response: web.Response) -> Vanished:
@@ -78,3 +86,10 @@ async def reset_in_body(request: web.Request, response: web.Response) -> Vanishe
     await part.write(content(response)[: size(response) // 2])
     reset(request)
     return Vanished(response.status)
+
+
+@cache
+def bomb() -> bytes:
+    """A small gzip body that unpacks to `BOMB_BYTES` of spaces, which JSON lets stand before anything."""
+    member = gzip.compress(b" " * 2**20, 9)
+    return member * (BOMB_BYTES // 2**20)

@@ -32,6 +32,21 @@ def _temporary_name(stem: str) -> str:
     return f".{stem[:48]}.{secrets.token_hex(8)}.part"
 
 
+def _make_private(folder: Path) -> None:
+    """Make a folder that only its owner may enter, if it is not there.
+
+    Raises:
+        StorageFailed: It can't be made, or is a symbolic link: what is written must stay within the output folder.
+    """
+    if folder.is_symlink():
+        raise StorageFailed(
+            f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
+            "with `state_dir:` in the job)"
+        )
+    with translated("create", folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 class Part:
     """A file that is not whole yet, under a temporary name beside its final one.
 
@@ -142,8 +157,7 @@ class Store:
             FolderLocked: Another run holds it; the message says which. Nothing was touched.
             StorageFailed: It can't be written to; the message says why and what to do.
         """
-        with translated("create", self.state):
-            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(self.state)
         self._take_locks()
         try:
             with translated("write to", self.root):
@@ -265,7 +279,7 @@ class Store:
 
     def _beside(self, name: str) -> Path:
         folder = self.state / name
-        folder.mkdir(mode=0o700, exist_ok=True)
+        _make_private(folder)
         return folder
 
     def free_bytes(self) -> int:

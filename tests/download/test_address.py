@@ -28,7 +28,7 @@ def test_an_ascii_url_is_kept_to_the_letter() -> None:
         *("", "fox.png", "/fox.png", "//cdn.example/x", "https://", "https:///x", "file:///etc/passwd"),
         *("ftp://cdn.example/x", "data:image/png;base64,AAAA", "javascript:alert(1)", "gopher://127.0.0.1:6379/x"),
         *("https://me@cdn.example/", "https://me:pw@cdn.example/", "https://cdn.example:99999/", "https://[::1"),
-        *("https://:80/", "http://[fe80::1%25eth0]extra/"),
+        *("https://cdn.example:80/x", "https://:80/", "http://[fe80::1%25eth0]extra/"),
     ],
 )
 def test_anything_else_is_unsafe_and_its_secrets_are_not_repeated(text: str) -> None:

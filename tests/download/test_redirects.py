@@ -56,6 +56,7 @@ async def test_a_redirect_inside_is_refused_before_it_connects(
     localhost = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [localhost])
     async with serving() as cdn, downloading(tmp_path, allow_private=False) as downloads:
+        monkeypatch.setattr(web, "PORTS", {cdn.port})
         cdn.replies.append(to(target.format(port=cdn.port)))
         with (
             downloads.transfer(GeneratedImage(url=cdn.url()), "fox", lambda *_: True) as transfer,

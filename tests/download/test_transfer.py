@@ -2,7 +2,9 @@ import asyncio
 import errno
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
+from urllib.parse import urljoin
 
 import anyio
 import pytest
@@ -93,6 +95,14 @@ async def test_broken_bytes_in_the_answer_are_given_up_at_once_and_kept(tmp_path
         "what came for fox is no whole picture: it is a PNG that was cut off",
     )
     assert pictures(tmp_path) == [".pipeline/quarantine/fox.png"]
+
+
+async def test_a_url_that_cannot_even_be_joined_is_lost_and_ends_nothing_else(tmp_path: Path) -> None:
+    async with downloading(tmp_path) as downloads:
+        image = GeneratedImage(url="http://[::1?SECRET")
+        locate = partial(urljoin, "http://api.example/v1/images")
+        with downloads.transfer(image, "fox", lambda *_: True, locate) as transfer:
+            assert (await given_up(transfer)).cause == "lost"
 
 
 async def test_an_image_with_neither_url_nor_bytes_is_lost(tmp_path: Path) -> None:

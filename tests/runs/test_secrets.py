@@ -12,7 +12,7 @@ from pipeline.sandbox import KINDS, Behaviour, Fault
 from tests.runs.site import KEY, Site
 from tests.runs.upstream import picture, serving
 
-SLOW = {"hang", "cdn-hang", "cdn-drip", "cdn-gzip-bomb", "cdn-endless"}
+SLOW = {"hang", "hang-in-body", "cdn-hang", "cdn-drip", "cdn-gzip-bomb", "cdn-endless"}
 
 
 def holders(folder: Path) -> list[Path]:

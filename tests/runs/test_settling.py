@@ -18,8 +18,14 @@ from tests.runs.site import PRICE, Site, faults
 from tests.runs.upstream import picture, serving
 
 UNBILLED = ["html-502", "html-504", "html-524", "408", "reset-before-billing"]
-BILLED = ["reset-after-billing", "garbage"]
-UNREADABLE = ["reset-in-body", "cut", "cut-close", "invalid-json", "deep-json"]
+BILLED = [
+    *("reset-after-billing", "close-after-billing", "half-status-line", "garbage", "no-headers", "long-header"),
+    *("many-headers", "nul-header", "cr-header", "negative-length"),
+]
+UNREADABLE = [
+    *("headers-only", "reset-in-body", "cut", "cut-close", "cut-chunked", "bad-gzip", "gzip-bomb", "large-json"),
+    *("invalid-json", "deep-json"),
+]
 
 
 @pytest.mark.parametrize("kind", UNBILLED)
@@ -59,6 +65,13 @@ async def test_a_paid_answer_that_cannot_be_read_is_lost_and_never_asked_for_aga
     site.sandbox.behaviour = faults()
     assert await site.asks() == 0
     assert await site.asks(selection=Selection(retry_failed=True)) == 1
+
+
+async def test_an_answer_whose_body_never_comes_is_paid_for_and_never_asked_for_again(site: Site) -> None:
+    site.sandbox.behaviour = faults("hang-in-body")
+    summary = await site.run("A fox", limits={"request_timeout": 0.04})
+    assert (summary.exit_code, dict(summary.failed), site.posts) == (1, {"lost": 1}, 1)
+    assert summary.books.lost == summary.books.billed == PRICE
 
 
 async def test_an_answer_that_never_comes_is_looked_up_too(site: Site) -> None:

@@ -31,7 +31,8 @@ async def send(method: str, url: str, *, key: str | None = "any", **more: Any) -
         session.request(method, url, headers=headers, allow_redirects=False, **more) as response,
     ):
         body = await response.read()
-        parsed = await response.json() if response.content_type == "application/json" and body else None
+        plain = response.content_type == "application/json" and "Content-Encoding" not in response.headers
+        parsed = await response.json() if plain and body else None
         return Reply(response.status, response.headers, body, parsed)
 
 

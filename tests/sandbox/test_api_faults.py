@@ -1,4 +1,5 @@
 import json
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +8,7 @@ import aiohttp
 import pytest
 
 from pipeline.sandbox import Behaviour, Fault, Sandbox
-from pipeline.sandbox.api_faults import MESSAGES
+from pipeline.sandbox.api_faults import LARGE, MESSAGES
 from tests.sandbox.client import PATH, PRICE, Reply, ask, fetch
 
 
@@ -68,10 +69,20 @@ async def test_a_redirect_leads_back_here(status: int) -> None:
     [
         ("reset-before-billing", aiohttp.ClientOSError, 0, None),
         ("reset-after-billing", aiohttp.ClientOSError, PRICE, None),
+        ("close-after-billing", aiohttp.ServerDisconnectedError, PRICE, None),
+        ("half-status-line", aiohttp.ClientError, PRICE, None),
+        ("headers-only", aiohttp.ClientPayloadError, PRICE, 200),
         ("reset-in-body", aiohttp.ClientError, PRICE, 200),
         ("cut", aiohttp.ClientPayloadError, PRICE, 200),
         ("cut-close", json.JSONDecodeError, PRICE, 200),
+        ("cut-chunked", aiohttp.ClientPayloadError, PRICE, 200),
         ("garbage", aiohttp.ClientError, PRICE, None),
+        ("no-headers", aiohttp.ClientResponseError, PRICE, None),
+        ("long-header", aiohttp.ClientResponseError, PRICE, None),
+        ("many-headers", aiohttp.ClientResponseError, PRICE, None),
+        ("nul-header", aiohttp.ClientResponseError, PRICE, None),
+        ("cr-header", aiohttp.ClientResponseError, PRICE, None),
+        ("negative-length", aiohttp.ClientResponseError, PRICE, None),
         ("invalid-json", json.JSONDecodeError, PRICE, 200),
         ("deep-json", RecursionError, PRICE, 200),
     ],
@@ -87,15 +98,61 @@ async def test_an_answer_that_arrives_badly(
         assert (await ask(sandbox)).status == 200
 
 
+async def begin(session: aiohttp.ClientSession, sandbox: Sandbox) -> aiohttp.ClientResponse:
+    """An answer of which nothing but the headers has been read."""
+    return await session.post(
+        sandbox.base + PATH,
+        json={"model": "google/imagen-4.0-ultra-generate-001", "prompt": "x"},
+        headers={"Authorization": "Bearer any"},
+    )
+
+
 async def test_a_hanging_answer_never_comes() -> None:
     async with Sandbox(behaviour=Behaviour(faults=(Fault("hang"),))) as sandbox:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as session:
             with pytest.raises(TimeoutError):
-                await session.post(
-                    sandbox.base + PATH,
-                    json={"model": "google/imagen-4.0-ultra-generate-001", "prompt": "x"},
-                    headers={"Authorization": "Bearer any"},
-                )
+                await begin(session, sandbox)
+        assert sandbox.books.billed_credits() == PRICE
+
+
+async def test_headers_may_come_without_their_body() -> None:
+    async with Sandbox(behaviour=Behaviour(faults=(Fault("hang-in-body"),))) as sandbox:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as session:
+            response = await begin(session, sandbox)
+            assert (response.status, response.headers["x-pipeline-sandbox"]) == (200, "1")
+            with pytest.raises(TimeoutError):
+                await response.read()
+        assert sandbox.books.billed_credits() == PRICE
+
+
+async def test_a_compressed_answer_may_be_damaged() -> None:
+    reply, billed = await struck("bad-gzip")
+    assert (reply.status, reply.headers["Content-Encoding"], billed) == (200, "gzip", 2 * PRICE)
+    with pytest.raises(zlib.error):
+        zlib.decompress(reply.body, zlib.MAX_WBITS | 16)
+
+
+async def test_a_bomb_is_small_on_the_wire_and_spaces_once_unpacked() -> None:
+    reply, billed = await struck("gzip-bomb", times=1)
+    assert (reply.status, reply.headers["Content-Encoding"], billed) == (200, "gzip", 2 * PRICE)
+    assert len(reply.body) < 1_000_000
+    unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    assert unpacked.decompress(reply.body, 1000) == b" " * 1000
+
+
+async def test_an_answer_may_be_larger_than_anybody_should_read() -> None:
+    async with Sandbox(behaviour=Behaviour(faults=(Fault("large-json", times=1),))) as sandbox:
+        reply = await ask(sandbox)
+        assert len(reply.body) > LARGE
+        assert reply.body.endswith((await ask(sandbox)).body[-40:])
+
+
+async def test_whoever_stops_reading_a_large_answer_is_billed_all_the_same() -> None:
+    async with Sandbox(behaviour=Behaviour(faults=(Fault("large-json"),))) as sandbox:
+        async with aiohttp.ClientSession() as session:
+            response = await begin(session, sandbox)
+            await response.content.readany()
+            response.close()
         assert sandbox.books.billed_credits() == PRICE
 
 

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from pipeline.sandbox import Behaviour, Fault, Sandbox
+from pipeline.sandbox.cdn_faults import BOMB_SIDE
 from tests.sandbox.client import Reply, fetch, picture_url
 
 
@@ -106,6 +107,8 @@ async def test_one_bit_may_be_wrong() -> None:
     [
         ("cdn-html", "text/html", b"<!doctype"),
         ("cdn-json", "application/json", b"{"),
+        ("cdn-svg", "image/svg+xml", b"<svg"),
+        ("cdn-eps", "image/png", b"%!PS"),
         ("cdn-wrong-type", "image/jpeg", b"\x89PNG"),
         ("cdn-wrong-size", "image/png", b"\x89PNG"),
         ("cdn-empty", "image/png", b""),
@@ -119,6 +122,22 @@ async def test_a_download_may_be_something_else(kind: str, type_: str, begins: b
     assert (reply.body == right) == (kind == "cdn-wrong-type")
     if kind == "cdn-wrong-size":
         assert reply.body[16:24] == (768).to_bytes(4, "big") + (704).to_bytes(4, "big")
+
+
+async def test_a_pixel_bomb_is_small_as_a_file() -> None:
+    reply, _ = await befallen("cdn-pixel-bomb")
+    assert len(reply.body) < 200_000
+    assert reply.body[16:24] == BOMB_SIDE.to_bytes(4, "big") * 2
+
+
+async def test_a_length_may_be_absurd() -> None:
+    async with Sandbox(behaviour=Behaviour(faults=(Fault(("cdn-huge-length", "cdn-negative-length")),))) as sandbox:
+        url = await picture_url(sandbox)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(url) as response:
+                assert response.content_length == 50 * 1024**3
+            with pytest.raises(aiohttp.ClientResponseError):
+                await session.get(url)
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
@@ -166,7 +185,9 @@ async def test_a_redirect_leads_to_the_picture() -> None:
 @pytest.mark.parametrize(
     ("kind", "least", "most"), [("cdn-endless", 3_000_000, None), ("cdn-drip", 1, 3), ("cdn-hang", 0, 0)]
 )
-async def test_a_download_may_never_end(kind: str, least: int, most: int | None) -> None:
+async def test_a_download_may_never_end(
+    kind: str, least: int, most: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
     read = 0
     async with Sandbox(behaviour=Behaviour(faults=(Fault(kind),))) as sandbox, aiohttp.ClientSession() as session:
         url = await picture_url(sandbox)
@@ -174,5 +195,7 @@ async def test_a_download_may_never_end(kind: str, least: int, most: int | None)
             async with session.get(url) as response:
                 while read < 3_000_000:
                     read += len(await response.content.readany())
+        await fetch(f"{sandbox.cdn_base}/once-more")  # by now the sandbox has noticed that nobody reads on
     assert read >= least
     assert most is None or read <= most
+    assert caplog.text == "", "a client that goes away is no error"
