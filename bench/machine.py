@@ -26,7 +26,7 @@ def description() -> list[tuple[str, str]]:
     """What the measurements depend on, as pairs of a name and a value."""
     pinned = "one core for the contestants, another for the server" if CLIENT_CORE is not None else "not pinned"
     return [
-        ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
+        ("system", f"{platform.system()} {platform.release().partition('-')[0]}, {platform.machine()}"),
         ("processor", f"{_processor()}, {os.cpu_count()} cores; {pinned}"),
         ("memory", f"{_memory_gb():.0f} GB"),
         ("Python", f"{platform.python_implementation()} {platform.python_version()} ({sys.platform})"),
