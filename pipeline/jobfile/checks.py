@@ -92,8 +92,8 @@ def _ratios(level: Level, mistakes: Mistakes) -> None:
         message = f"{source.name('aspect_ratios')} and parameters.{sized} both say the shape"
         mistakes.add(source.place("aspect_ratios"), message, f"keep one: {sized}: null, or aspect_ratios: []")
         return
+    _once(asked, "aspect_ratios", source, mistakes)
     for index, ratio in enumerate(asked):
-        _once(index, asked, "aspect_ratios", source, mistakes)
         if items.offered(model, ratio) is None:
             if model.ratios is None:
                 cure = "it takes no ratio: write aspect_ratios: [] for this entry"
@@ -111,8 +111,8 @@ def _seeds(level: Level, mistakes: Mistakes) -> None:
         mistakes.add(source.place("seeds"), message, "write count instead")
         return
     least, most = model.seed_range or (0, 0)
+    _once(seeds, "seeds", source, mistakes)
     for index, seed in enumerate(seeds):
-        _once(index, seeds, "seeds", source, mistakes)
         if not least <= seed <= most:
             message = f"{source.name('seeds', index)} is {seed}, out of the range of {model.id}"
             mistakes.add(source.place("seeds", index), message, f"write {least} to {most}")
@@ -122,10 +122,13 @@ def _seeds(level: Level, mistakes: Mistakes) -> None:
         mistakes.add(where.place("count"), message, f"write count: {len(seeds)} or more, or name fewer seeds")
 
 
-def _once(index: int, values: Sequence[object], key: str, source: Source, mistakes: Mistakes) -> None:
-    if values[index] in values[:index]:
-        message = f"{source.name(key, index)} is {values[index]} a second time"
-        mistakes.add(source.place(key, index), message, "keep one of the two")
+def _once(values: Sequence[object], key: str, source: Source, mistakes: Mistakes) -> None:
+    seen: set[object] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            message = f"{source.name(key, index)} is {value} a second time"
+            mistakes.add(source.place(key, index), message, "keep one of the two")
+        seen.add(value)
 
 
 def include(file: str, folder: Path, source: Source, mistakes: Mistakes) -> Path | None:

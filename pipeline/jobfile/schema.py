@@ -113,11 +113,12 @@ def _values(value: Any) -> list[str]:
         return [_literal(value)]
     if not isinstance(value, list) or not value:
         raise _is(value, "write text, a number, or a list of them")
-    values = [_literal(item) for item in value]
-    for index, text in enumerate(values):
-        if text in values[:index]:
+    values: dict[str, None] = {}
+    for text in map(_literal, value):
+        if text in values:
             raise wrong(f"has {shown(text)} twice", "keep one of the two")
-    return values
+        values[text] = None
+    return list(values)
 
 
 def _variables(value: Any) -> Any:

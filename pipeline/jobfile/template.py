@@ -47,22 +47,28 @@ def parse(text: str) -> Template:
         BadTemplate: A brace is neither doubled nor around the name of a variable.
     """
     text = text.strip()
+<<<<<<< HEAD
     if "{" not in text and "}" not in text:
         return Template((text,), (), ())
     texts, fields, end = [""], [], 0
+=======
+    texts, fields, end = [], [], 0
+    pieces: list[str] = []  # of the next text: adding to it brace by brace would take the square of their number
+>>>>>>> security
     for token in _TOKEN.finditer(text):
-        texts[-1] += text[end : token.start()]
+        pieces.append(text[end : token.start()])
         end = token.end()
         if token[0] in ("{{", "}}"):
-            texts[-1] += token[0][0]
+            pieces.append(token[0][0])
             continue
         name = (token[1] or "").strip()
         if not NAME.fullmatch(name):
             found = token[0] if len(token[0]) <= 40 else f"{token[0][:37]}…"
             raise BadTemplate(f"has {found!r}", "write {name} for a variable, {{ and }} for braces")
         fields.append(name)
-        texts.append("")
-    texts[-1] += text[end:]
+        texts.append("".join(pieces))
+        pieces = []
+    texts.append("".join([*pieces, text[end:]]))
     return Template(tuple(texts), tuple(fields), tuple(dict.fromkeys(fields)))
 
 

@@ -102,12 +102,12 @@ async def program(*arguments: str | Path, environ: Mapping[str, str] | None = No
     return Done(process.returncode, out, err)
 
 
-def job(folder: Path, endpoint: str, *prompts: Any, name: str = "night.yaml", **more: Any) -> Path:
+def job(folder: Path, endpoint: str, *prompts: Any, ensure_ascii: bool = True, **more: Any) -> Path:
     """A job with these prompts, whose output is `out` beside it."""
     limits = {"settle": 0, "attempts": 2, "patience": 0} | more.pop("limits", {})
     text = {"endpoint": endpoint, "output": str(folder / "out"), "aspect_ratios": ["16:9"], "limits": limits}
-    path = folder / name
-    path.write_text(json.dumps(text | more | {"prompts": list(prompts)}))
+    path = folder / "night.yaml"
+    path.write_text(json.dumps(text | more | {"prompts": list(prompts)}, ensure_ascii=ensure_ascii))
     return path
 
 
@@ -280,10 +280,10 @@ async def test_an_answer_whose_url_is_none_of_a_picture_costs_its_price_and_conn
         prompt = (await request.json())["prompt"]
         return server.json_response({"data": [{"url": UNSAFE[int(prompt)]}], "meta": {"usage": {"tokens_used": 7}}})
 
-    asked: set[str] = set()
+    paths: set[str] = set()
 
     async def get(request: server.Request) -> server.Response:
-        asked.add(request.path)
+        paths.add(request.path)
         return server.Response(status=404)
 
     async with upstream(answer, **{"{path:.*}": get}) as base, Sandbox() as sandbox:
@@ -292,8 +292,8 @@ async def test_an_answer_whose_url_is_none_of_a_picture_costs_its_price_and_conn
     assert summary.saved == 0
     assert sum(summary.failed.values()) == len(UNSAFE)
     assert here.pictures() == {}
-    # What is no URL but a path is asked for where the API is, as relative ones are.
-    assert asked <= {"/v2/billing", "/x", "/v1/images/\\\\host\\x"}
+    # What names no host is asked for where the API is, as paths are.
+    assert {path for path in paths if not path.startswith("/v2/")} <= {"/x", "/v1/images/\\\\host\\x"}
     for record in here.records():
         assert "pw@" not in (record.error or "")
 
@@ -409,8 +409,8 @@ def test_a_secret_is_known_again_in_all_its_guises() -> None:
 
 def holders(folder: Path, secret: str) -> list[Path]:
     """The files under a folder that hold a secret, in whatever guise."""
-    forms = guises(secret)
-    return [path for path in folder.rglob("*") if path.is_file() and any(form in path.read_bytes() for form in forms)]
+    any_guise = re.compile(b"|".join(map(re.escape, guises(secret))))
+    return [path for path in folder.rglob("*") if path.is_file() and any_guise.search(path.read_bytes())]
 
 
 def assert_hidden(secret: str, folder: Path, *runs: Done) -> None:
@@ -435,12 +435,12 @@ async def test_the_key_is_in_no_output_and_no_file_of_a_run_that_meets_every_fau
     behaviour = Behaviour(faults=tuple(Fault(kind, match=f"<{kind}>") for kind in kinds))
     async with Sandbox(behaviour=behaviour, key=KEY) as sandbox:
         prompts = [f"A fox <{kind}>" for kind in kinds]
-        limits = {"request_timeout": 5, "concurrency": 8, "max_image_bytes": 5_000_000, "patience": 60}
+        limits = {"request_timeout": 2, "concurrency": 8, "max_image_bytes": 5_000_000, "patience": 60}
         night = job(tmp_path, sandbox.base, *prompts, limits=limits)
         done = [await program("run", night, environ=DEVELOPER)]
         assert sandbox.books.count() >= len(kinds)
-        for command in ("run", "plan", "status", "verify", "audit", "manifest"):
-            done.append(await program(command, night, "--json", environ=DEVELOPER))
+        for command in ("plan", "status", "verify", "audit", "manifest"):
+            done.append(await program(command, night, "--json", environ={"PIPELINE_DEBUG": "1"}))
     assert done[0].code == 1
     assert b"Traceback" not in b"".join(run.said for run in done)
     assert_hidden(KEY, tmp_path, *done)
@@ -800,13 +800,13 @@ def test_a_job_of_hostile_prompts_makes_files_of_its_own_in_its_own_folder(tmp_p
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    sendable = {text: None for text in NASTY if text.strip()}
+    sendable = {text.strip(): None for text in NASTY if text.strip()}
     while len(sendable) < count(1_000, 20_000):
         text = fuzzed(chance).strip()
         if text and len(text) <= 400 and text.isprintable() and not any("\ud800" <= c <= "\udfff" for c in text):
             sendable[text] = None
     escaped = [text.replace("{", "{{").replace("}", "}}") for text in sendable]
-    night = job(tmp_path, "sandbox", *escaped)
+    night = job(tmp_path, "sandbox", *escaped, ensure_ascii=False)
     items = list(jobfile.expand(jobfile.load(night)))
     assert len(items) == len(escaped)
     for item in items:
@@ -863,25 +863,22 @@ def assert_printable(said: bytes) -> None:
     assert not found, ascii(sorted(found))
 
 
-async def test_a_servers_words_reach_no_terminal_as_commands_and_forge_no_line(tmp_path: Path) -> None:
-    async def answer(request: server.Request) -> server.Response:
-        number = int((await request.json())["prompt"])
-        said = f"no{ESCAPES[number % len(ESCAPES)]}\nerror: forged\r\nforged: all is well"
-        status = (400, 503, 429, 200)[number // len(ESCAPES)]
+@pytest.mark.parametrize("status", [400, 401, 429, 503, 200])
+async def test_a_servers_words_reach_no_terminal_as_commands_and_forge_no_line(tmp_path: Path, status: int) -> None:
+    said = f"no{''.join(ESCAPES)}\nerror: forged\r\nforged: all is well"
+
+    async def answer(_request: server.Request) -> server.Response:
         body = {"message": said, "requestId": said, "statusCode": status, "data": said, "path": said}
-        headers = {"x-inference-id": "x\x9b31m"}
-        return server.json_response(body, status=status, headers=headers)
+        return server.json_response(body, status=status, headers={"x-inference-id": "x\x9b31m"})
 
     async with upstream(answer) as base:
-        night = job(tmp_path, base, *map(str, range(4 * len(ESCAPES))), limits={"patience": 60})
-        done = [await program("run", night)]
-        done += [await program(command, night) for command in ("status", "verify", "plan")]
-        done += [await program("run", night, "--json")]
-    assert done[0].code in (1, 5), done[0].said
+        night = job(tmp_path, base, "A fox", limits={"on_maybe": "hold"})
+        done = [await program("run", night), await program("status", night), await program("run", night, "--json")]
+    assert done[0].code in (1, 3, 5), done[0].said
     for run in done:
         assert_printable(run.said)
         assert not [line for line in run.said.splitlines() if line.startswith((b"forged", b"error: forged"))]
-    assert_printable((tmp_path / "out" / "manifest.jsonl").read_bytes().replace(b"\\n", b""))
+    assert_printable((tmp_path / "out" / "manifest.jsonl").read_bytes())
 
 
 @pytest.mark.parametrize("kind", ["nul-header", "cr-header", "long-header", "many-headers", "html-502", "garbage"])
@@ -918,15 +915,23 @@ async def test_odd_headers_of_a_picture_are_another_try_and_not_repeated(tmp_pat
 
 async def test_a_job_file_cannot_speak_to_the_terminal_through_its_mistakes(tmp_path: Path) -> None:
     hostile = "".join(ESCAPES).replace("\r", "")
-    night = job(
-        tmp_path, "sandbox", {"id": f"a{hostile}", "prompt": hostile, hostile: hostile}, **{f"k{hostile}": hostile}
-    )
-    for command in ("run", "plan"):
-        done = await program(command, night)
+    mistakes: dict[str, Any] = {hostile: hostile, "name": hostile, "variables": {hostile: hostile}}
+    night = job(tmp_path, "sandbox", {"id": f"a{hostile}", "prompt": hostile, hostile: hostile}, **mistakes)
+    for options in ((), ("--json",)):
+        done = await program("run", night, *options)
         assert done.code == 2
         assert_printable(done.said)
-        done = await program(command, night, "--json")
-        assert_printable(done.said)
+
+
+@pytest.mark.xfail(strict=True, reason="paths are told as they are")
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_files_name_cannot_speak_to_the_terminal(tmp_path: Path, there: bool) -> None:
+    hostile = tmp_path / "".join(ESCAPES).replace("/", "")
+    if there:
+        hostile.write_text("nmae: x\nprompts: [a]\n")
+    done = await program("plan", hostile)
+    assert done.code == 2
+    assert_printable(done.said)
 
 
 # Bombs.
@@ -954,7 +959,7 @@ JOB_BOMBS: dict[str, Callable[[], str]] = {
     "date": lambda: "prompts: [a]\nlimits: {attempts: 2024-13-45}\n",
     "tabs": lambda: "prompts:\n" + "\t" * 1_000_000 + "- a\n",
     "large": lambda: "prompts: [a]\nname: " + "x" * 10_000_001,
-    "nested braces": lambda: "prompts: ['" + "{" * 1_000_000 + "']\n",
+    "braces": lambda: "prompts: ['" + "{" * 4_000_000 + "']\n",
     "product": lambda: (
         "variables: {"
         + ", ".join(f"{name}: [{', '.join(map(str, range(200)))}]" for name in "abc")
