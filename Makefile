@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOB    ?= jobs/catalog.yaml
 HOURS  ?= 0
 
-.PHONY: run test soak check fmt clean
+.PHONY: run test soak check fmt bench clean
 
 run: $(VENV)/.run
 	$(BIN)/python -m pipeline run $(JOB)
@@ -25,8 +25,11 @@ fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf bench/.cache $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .coverage
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("This needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.11 run" % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'

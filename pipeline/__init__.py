@@ -14,6 +14,8 @@ Everything is loaded when it is first used, so that importing the package costs 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.version import __version__
+
 if TYPE_CHECKING:
     from pipeline.commands.audit import Audit, audit
     from pipeline.commands.run import run, run_async
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from pipeline.model import Item, Job, Limits, Record
     from pipeline.plan import Selection
 
-__version__ = "0.1.0"
 
 __all__ = [
     "Audit",
@@ -41,6 +42,7 @@ __all__ = [
     "StopRun",
     "Summary",
     "UsageError",
+    "__version__",
     "audit",
     "expand",
     "job_schema",

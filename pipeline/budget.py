@@ -43,26 +43,37 @@ class Budget:
         self._before = spent
         self.spent += spent
 
-    async def reserve(self, price: int | None) -> int:
-        """Set tokens aside for one request, and give how many.
+    async def reserve(self, each: int | None, images: int = 1) -> tuple[int, int]:
+        """Set tokens aside for one request.
 
         Where the rest does not suffice but requests in flight may yet give some back (a refused one costs nothing),
-        this waits for them. A request whose price nobody knows yet goes alone, with all that is left: its answer
-        tells the price of the next ones.
+        this waits for them. Then as many of its images are let through as fit. A request whose price nobody knows yet
+        goes alone, with all that is left: its answer tells the price of the next ones.
+
+        Args:
+            each: Tokens that one image costs, None where unknown.
+            images: Images that the request asks for.
+
+        Returns:
+            The tokens set aside, and the images that they are for.
 
         Raises:
-            BudgetReached: The request might go over the cap.
+            BudgetReached: Nothing is in flight any more, and not even one image fits.
         """
         if self.cap is None:
-            self.reserved += price or 0
-            return price or 0
-        while not self._fits(price):
-            if not self.reserved or self.spent + (price or 1) > self.cap:
-                raise BudgetReached(self._reached(price))
+            return self._set_aside((each or 0) * images), images
+        while not self._fits(each, images):
+            if not self.reserved:
+                images = min(images, (self.cap - self.spent) // each) if each else 0
+                if images < 1:
+                    raise BudgetReached(self._reached(each))
+                break
             await self._settled.wait()
-        amount = self.cap - self.spent if price is None else price
-        self.reserved += amount
-        return amount
+        return self._set_aside(self.cap - self.spent if each is None else each * images), images
+
+    def _set_aside(self, tokens: int) -> int:
+        self.reserved += tokens
+        return tokens
 
     def settle(self, reserved: int, cost: int) -> None:
         """One request is over: give back what was reserved for it, and book what it really cost."""
@@ -75,20 +86,20 @@ class Budget:
         """A request that may have cost its price did cost so much more, or less where this is negative."""
         self.settle(0, difference)
 
-    def _fits(self, price: int | None) -> bool:
+    def _fits(self, each: int | None, images: int) -> bool:
         assert self.cap is not None
-        if price is None:
+        if each is None:
             return not self.reserved and self.spent < self.cap
-        return self.spent + self.reserved + price <= self.cap
+        return self.spent + self.reserved + each * images <= self.cap
 
-    def _reached(self, price: int | None) -> str:
+    def _reached(self, each: int | None) -> str:
         assert self.cap is not None
         earlier = f", {self._before:,} of them by earlier runs within limits.budget_window" if self._before else ""
-        one = "has no known price" if price is None else f"costs {price:,}"
+        one = "the next image has no known price" if each is None else f"the next image costs {each:,}"
         return (
             f"the budget of {self.cap:,} tokens ({usd(self.cap / CREDITS_PER_USD)}) is reached: "
-            f"{self.spent + self.reserved:,} are spent or promised{earlier}, and the next request {one}; to go on, "
-            "raise limits.budget_tokens or limits.budget_usd (--budget-tokens, --budget-usd)"
+            f"{self.spent:,} are spent{earlier}, and {one}; to go on, raise limits.budget_tokens or limits.budget_usd "
+            "(--budget-tokens, --budget-usd)"
         )
 
 

@@ -20,13 +20,14 @@ NAME = "manifest.jsonl"
 
 _FIELDS = tuple(field.name for field in fields(Record))
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 """Characters that JSON lets stand as they are and that `str.splitlines` takes for the end of a line."""
 
 
 def to_line(record: Record) -> bytes:
     """A record as its line, with the line feed."""
-    text = json.dumps(as_dict(record), ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(as_dict(record))
     return text.translate(_LINE_BREAKS).encode() + b"\n"
 
 

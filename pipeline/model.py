@@ -183,6 +183,8 @@ class Claim:
         image: Where it is to be had.
         attempt: Id of the attempt that paid for it.
         replaces: It had been saved before and its file is gone: should its URL be dead too, it may be asked for again.
+        overdue: Its URL did not answer in an earlier run either, or a person wants it now: the same where it does not
+            answer this time.
     """
 
     item: Item
@@ -190,6 +192,7 @@ class Claim:
     image: GeneratedImage
     attempt: str
     replaces: bool = False
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

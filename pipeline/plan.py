@@ -31,6 +31,7 @@ class Reason(StrEnum):
     DOUBT = "may have been billed: the vendor's log is asked first"
     LOST = "billed without an answer"
     PLACEHOLDER = "made by a sandbox"
+    REAL = "made by the real API, wanted from the sandbox"
     FORCED = "forced"
     GIVEN_UP = "failed before, waits for --retry-failed"
     LEFT_OUT = "left out by --only or --limit"
@@ -115,11 +116,14 @@ class Planner:
     def decisions(self, items: Iterator[Item] | Sequence[Item]) -> Iterator[Decision]:
         """The decision about each item, in the job's order; the selection's limit is counted along the way."""
         left = self.selection.limit
-        for item in items:
+        for item, rows, attempts in self.ledger.of_items(items):
             if not self.selection.covers(item):
                 yield Decision(item, dict.fromkeys(range(item.count), Reason.LEFT_OUT))
                 continue
-            decision = self.decide(item)
+            decision = self._decide(item, rows, attempts)
+            if (rows or attempts) and not SETTLED.issuperset(decision.reasons.values()):
+                # By what the ledger says now, answers included: the run may have changed something since.
+                decision = self.decide(item)
             if left is not None:
                 decision = _limited(decision, left)
                 left -= decision.images_to_make
@@ -136,7 +140,9 @@ class Planner:
 
     def decide(self, item: Item) -> Decision:
         """What is to be done about one item."""
-        rows, attempts = self.ledger.images(item.key), self.ledger.attempts(item.key)
+        return self._decide(item, self.ledger.images(item.key), self.ledger.attempts(item.key))
+
+    def _decide(self, item: Item, rows: Mapping[int, ImageRow], attempts: Sequence[Attempt]) -> Decision:
         reasons: dict[int, Reason] = {}
         ask: list[int] = []
         fetch: list[Claim] = []
@@ -187,6 +193,8 @@ class Planner:
         recipe = self.ledger.recipe(item)
         if recipe is None or recipe.key == item.key:
             return Reason.NEW
+        if recipe.prompt == item.prompt and self.ledger.in_sandbox(recipe.key) != item.sandbox:
+            return Reason.REAL if item.sandbox else Reason.PLACEHOLDER
         return Reason.PARAMETERS if recipe.prompt == item.prompt else Reason.PROMPT
 
     def _claim(
@@ -208,7 +216,9 @@ class Planner:
             pictures = self.pictures(attempt)
             if position < len(pictures):
                 replaces = row is not None and row.path is not None
-                return Claim(item, index, pictures[position], attempt.id, replaces)
+                failed = row is not None and row.state == "failed"
+                overdue = failed and (replaces or self.selection.retry_failed)
+                return Claim(item, index, pictures[position], attempt.id, replaces, overdue)
         return None
 
 

@@ -41,7 +41,7 @@ FETCHES = 6
 """Downloads of one picture, at most."""
 
 FETCHES_OF_GONE = 3
-"""Downloads of a picture of which the server says that it is not there, at most: some need a moment to be there."""
+"""Times in a row that a server says that a picture is not there until it is believed: some need a moment to be."""
 
 TOKENS = 10.0
 """Retries that a run may make at once, whatever its successes."""
@@ -214,20 +214,35 @@ def asking(
 
 
 def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> AsyncRetrying:
-    """The attempts of one download: a GET costs nothing, so there are more of them."""
+    """The attempts of one download: a GET costs nothing, so there are more of them.
+
+    A picture is lost only when its server says several times in a row that it is not there.
+    """
     chance = rng or random.Random()
+    gone = 0
+
+    def after(state: RetryCallState) -> None:
+        nonlocal gone
+        error = _error(state)
+        gone = gone + 1 if isinstance(error, DownloadBroken) and error.cause == "lost" else 0
 
     def stop(state: RetryCallState) -> bool:
+        if gone >= FETCHES_OF_GONE:
+            return True
         error = _error(state)
-        gone = isinstance(error, DownloadBroken) and error.cause == "lost"
-        return state.attempt_number >= (FETCHES_OF_GONE if gone else FETCHES)
+        if state.attempt_number >= FETCHES and isinstance(error, DownloadBroken) and error.cause == "lost":
+            # Said once among other troubles, that is no reason to give a picture up that is paid for.
+            error.cause = "download"
+        return state.attempt_number >= FETCHES
 
     def wait(state: RetryCallState) -> float:
         error = _error(state)
         asked = error.retry_after if isinstance(error, DownloadBroken) else None
         return max(full_jitter(state.attempt_number, chance), min(asked or 0.0, BACKOFF_CAP))
 
-    return AsyncRetrying(retry=retry_if_exception_type(DownloadBroken), stop=stop, wait=wait, sleep=sleep, reraise=True)
+    return AsyncRetrying(
+        retry=retry_if_exception_type(DownloadBroken), after=after, stop=stop, wait=wait, sleep=sleep, reraise=True
+    )
 
 
 def _error(state: RetryCallState) -> BaseException:

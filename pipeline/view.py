@@ -152,8 +152,7 @@ def manifest(items: Iterable[Item], ledger: LedgerReader, absent: Collection[tup
         absent: Key and index of the images that it calls saved and whose files are gone or changed.
     """
     now = ledger.last_run() or utc_now()
-    for item in items:
-        rows, attempts = ledger.images(item.key), ledger.attempts(item.key, answers=False)
+    for item, rows, attempts in ledger.of_items(items):
         for index in range(item.count):
             record = record_of(item, index, rows.get(index), attempts, now)
             gone = record.status == "saved" and (item.key, index) in absent

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.budget import Budget
+from pipeline.budget import Budget, LostBudget, cap_of
 from pipeline.errors import BudgetReached
+from pipeline.model import Limits
+
+
+@pytest.fixture
+def budget_of_100() -> Budget:
+    return Budget(100)
 
 
 async def test_without_a_cap_nothing_is_refused_and_all_is_counted() -> None:
@@ -29,13 +35,74 @@ async def test_the_cap_itself_may_be_spent() -> None:
         await budget.reserve(1)
 
 
-async def test_a_request_over_the_whole_cap_is_refused_though_others_are_in_flight() -> None:
-    budget = Budget(100)
-    await budget.reserve(10)
-    with anyio.fail_after(1), pytest.raises(BudgetReached) as refused:
-        await budget.reserve(101)
-    assert refused.value.exit_code == 7
-    assert budget.reserved == 10
+async def test_a_request_over_the_whole_cap_is_refused_once_nothing_is_in_flight(budget_of_100: Budget) -> None:
+    await budget_of_100.reserve(10)
+    refused: list[BudgetReached] = []
+
+    async def ask() -> None:
+        with pytest.raises(BudgetReached) as raised:
+            await budget_of_100.reserve(101)
+        refused.append(raised.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        assert not refused, "what the budget was promised to could not be sent any more"
+        budget_of_100.settle(10, 10)
+    assert refused[0].exit_code == 7
+    assert budget_of_100.reserved == 0
+
+
+async def test_as_many_images_are_let_through_as_fit(budget_of_100: Budget) -> None:
+    assert await budget_of_100.reserve(30, 4) == (90, 3)
+    budget_of_100.settle(90, 30)
+    assert await budget_of_100.reserve(30, 2) == (60, 2)
+    budget_of_100.settle(60, 60)
+    with pytest.raises(BudgetReached, match="the next image costs 30"):
+        await budget_of_100.reserve(30, 2)
+
+
+async def test_a_request_of_unknown_price_goes_alone_with_all_that_is_left(budget_of_100: Budget) -> None:
+    await budget_of_100.reserve(10)
+    went: list[tuple[int, int]] = []
+
+    async def ask() -> None:
+        went.append(await budget_of_100.reserve(None, 2))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await anyio.wait_all_tasks_blocked()
+        assert not went
+        budget_of_100.settle(10, 10)
+    assert went == [(90, 2)]
+    budget_of_100.settle(90, 90)
+    with pytest.raises(BudgetReached, match="no known price"):
+        await budget_of_100.reserve(None)
+
+
+async def test_what_earlier_runs_have_spent_counts_and_is_told(budget_of_100: Budget) -> None:
+    budget_of_100.begin(80)
+    with pytest.raises(BudgetReached, match="80 of them by earlier runs"):
+        await budget_of_100.reserve(30)
+    budget_of_100.correct(-70)
+    assert await budget_of_100.reserve(30) == (30, 1)
+
+
+@pytest.mark.parametrize(("tokens", "dollars", "cap"), [(5, None, 5), (None, 0.063, 126_000), (5, 1, 5), (9, 1e-6, 2)])
+def test_of_two_caps_the_lower_one_holds(tokens: int | None, dollars: float | None, cap: int) -> None:
+    assert cap_of(Limits(budget_tokens=tokens, budget_usd=dollars)) == cap
+
+
+@pytest.mark.parametrize(
+    ("dollars", "planned", "cap"), [(None, 0, 2e6), (None, 2e8, 4e6), (0.5, 2e8, 1e6), (0, 2e8, 0)]
+)
+def test_a_dollar_or_a_fiftieth_of_the_plan_may_be_lost(dollars: float | None, planned: float, cap: float) -> None:
+    assert LostBudget(dollars, int(planned), dear=lambda: 7).cap == cap
+
+
+def test_what_is_lost_at_an_unknown_price_is_taken_for_the_dearest() -> None:
+    lost = LostBudget(7e-6, 0, dear=lambda: 7)
+    assert [lost.allows(None), lost.allows(7), lost.allows(1)] == [True, True, False]
 
 
 async def test_the_refusal_says_what_was_spent_and_how_to_go_on() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,8 +152,33 @@ def test_a_selection_is_made_alone_and_the_rest_stays_pending(command: Cli, job:
     summary = json.loads(out)
     assert code == 0
     assert (summary["made"], summary["pending"]) == (1, 2)
-    _, out, _ = command("run", job, "--only", "fox", "--only", "nothing", "--json")
-    assert json.loads(out)["made"] == 1
+    _, out, _ = command("run", job, "--only", "fox", "--only", "o*", "--json")
+    assert json.loads(out)["made"] == 2
+
+
+@pytest.mark.parametrize("verb", ["run", "plan"])
+def test_a_selection_that_matches_nothing_is_a_mistake(command: Cli, job: Path, verb: str) -> None:
+    code, out, err = command(verb, job, "--only", "fox", "--only", "foxx")
+    assert (code, out) == (2, "")
+    assert "--only foxx: no id of" in err
+    assert "did you mean fox" in err
+
+
+def test_a_number_that_is_none_is_told_in_plain_words(command: Cli, job: Path) -> None:
+    code, _, err = command("run", job, "--limit", "0")
+    assert code == 2
+    assert "argument --limit: it must be a whole number above 0, found '0'" in err
+
+
+def test_a_manifest_without_its_ledger_is_no_reason_to_pay_again(command: Cli, job: Path, tmp_path: Path) -> None:
+    assert command("run", job)[0] == 0
+    shutil.rmtree(tmp_path / "out" / ".pipeline")
+    for verb in ("run", "plan"):
+        code, _, err = command(verb, job)
+        assert code == 6
+        assert "bring it back" in err
+    (tmp_path / "out" / "manifest.jsonl").unlink()
+    assert command("run", job)[0] == 0
 
 
 def test_force_makes_again_what_is_there(command: Cli, job: Path) -> None:
@@ -229,8 +255,8 @@ def test_before_the_first_run_there_is_no_manifest(command: Cli, job: Path, name
 def test_the_status_counts_failures_by_cause(command: Cli, job: Path) -> None:
     command("run", job, "--limit", "1", "--quiet")
     _, out, _ = command("status", job)
-    assert "1 of 3 images there" in out
-    assert "failed: 2 pending" in out
+    assert "1 of 3 images saved" in out
+    assert "2 images not asked for yet" in out
 
 
 def test_a_plan_names_reasons_and_orphans(command: Cli, tmp_path: Path) -> None:

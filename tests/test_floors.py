@@ -1,6 +1,6 @@
 """The house stands: who may import whom, and who may import what from outside.
 
-    1  model, errors
+    1  model, errors, version
     2  settings, text
     3  models, picture, store, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress,
        signed
@@ -29,7 +29,7 @@ import pipeline
 HOUSE = Path(pipeline.__file__).parent
 
 FLOORS = [
-    {"model", "errors"},
+    {"model", "errors", "version"},
     {"settings", "text"},
     {
         *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget"),

@@ -401,12 +401,27 @@ async def test_what_is_left_out_is_not_even_looked_at(books: Books) -> None:
     assert books.looked_at == []
 
 
-def test_decisions_are_made_as_they_are_asked_for(books: Books) -> None:
+def test_decisions_are_made_as_they_are_asked_for_and_items_are_drawn_some_at_a_time(books: Books) -> None:
+    drawn = 0
+
     def items() -> Iterator[Item]:
-        yield item()
-        pytest.fail("drawn ahead")
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield item(f"key-{drawn}")
 
     assert next(books.planner().decisions(items())).ask == (0,)
+    assert drawn <= 500
+
+
+async def test_a_decision_is_made_by_what_the_ledger_says_when_it_is_asked_for(books: Books) -> None:
+    await books.saved(saved_row(0, key="key-2", path="old.png"))
+    decisions = books.planner().decisions([item("key-1"), item("key-2")])
+    next(decisions)
+    # While the first was made, the second one's file got another name.
+    books.files["old.png"] = "missing"
+    await books.ledger.moved(saved_row(0, key="key-2"), "new.png", None)
+    assert next(decisions).reasons == {0: Reason.UNCHANGED}
 
 
 # Requests.

@@ -113,7 +113,7 @@ def test_the_environment_is_in_the_readme() -> None:
 
 
 def test_the_job_in_the_readme_loads(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```yaml\n(# jobs/catalog.yaml.*?)```", README, re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(# jobs/shop.yaml.*?)```", README, re.DOTALL)
     (tmp_path / "catalog.yaml").write_text(text)
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "products.csv").write_text("name,colour\nlamp,white\n")

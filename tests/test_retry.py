@@ -243,6 +243,16 @@ async def test_a_picture_that_is_not_there_is_asked_for_a_few_times() -> None:
     assert attempts.made == FETCHES_OF_GONE == 3
 
 
+@in_virtual_time
+async def test_a_picture_that_is_now_there_and_now_not_is_not_given_up_as_lost() -> None:
+    gone, broken = ([DownloadBroken("404", cause="lost") for _ in range(4)], DownloadBroken("reset"))
+    attempts = Attempts(iter([gone[0], gone[1], broken, gone[2], broken, gone[3]]))
+    with pytest.raises(DownloadBroken) as raised:
+        await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
+    assert attempts.made == FETCHES
+    assert raised.value.cause == "download"
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (7.0, 7.0), (3600.0, BACKOFF_CAP)])
 @in_virtual_time
 async def test_a_cdn_is_given_the_time_it_asks_for_within_reason(asked: float, waited: float) -> None:

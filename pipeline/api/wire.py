@@ -82,10 +82,11 @@ def verdict(answer: Answer) -> PipelineError | None:
     | 500, 502, 503, 504 in the vendor's form | not billed, may be tried again |
     | 400, 404, 405, 413, 414, 415, 422, 451, another 4xx in the vendor's form | the item's own fault |
     """
-    status, said = answer.status, _message(answer)
+    status = answer.status
     if status in (200, 201):
         # Even when it was cut off: once its headers are here, nobody asks (and pays) again.
         return None
+    said = _message(answer)
     if 300 <= status < 400:
         return UsageError(_moved(answer))
     if status in (401, 402, 403):

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from pipeline import jobfile, manifest
 from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
 from pipeline.plan import FileState, Planner, Selection
-from pipeline.store import Store, inspect, read_pointer, write_pointer
+from pipeline.store import Store, inspect, is_there, read_pointer, write_pointer
 from pipeline.view import utc_now
 
 LEDGER = "ledger.db"
@@ -61,13 +64,43 @@ def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
     """
     if state_dir is None:
         kept = read_pointer(output / STATE)
-        if kept is not None and not (kept / LEDGER).exists():
+        if kept is not None and not is_there(kept / LEDGER):
             raise StorageFailed(
                 f"the ledger of {output} is kept in {kept}, and is not there: mount that folder. Without it everything "
                 f"would be paid for again; if it is really lost, remove {output / STATE / 'state_dir'}"
             )
         state_dir = kept
     return (state_dir or output / STATE) / LEDGER
+
+
+def require_ledger(job: Job) -> None:
+    """Make sure that what a manifest speaks of is still known to a ledger.
+
+    Raises:
+        StorageFailed: There is a manifest, and the ledger is gone: everything would be paid for again.
+    """
+    path = ledger_path(job.output, job.state_dir)
+    if is_there(job.output / manifest.NAME) and not is_there(path):
+        raise StorageFailed(
+            f"{job.output / manifest.NAME} is there, but its ledger {path} is not: bring it back (a cache or a copy "
+            "that leaves out names with a dot loses it), or remove the manifest to pay for everything anew"
+        )
+
+
+def require_matches(job: Job, selection: Selection) -> None:
+    """Make sure that each pattern of --only names something.
+
+    Raises:
+        UsageError: One of them matches no id of the job.
+    """
+    unmatched, ids = set(selection.only), []
+    for item in jobfile.expand(job) if unmatched else ():
+        unmatched -= {pattern for pattern in unmatched if fnmatchcase(item.id, pattern)}
+        ids.append(item.id)
+    for pattern in sorted(unmatched):
+        near = get_close_matches(pattern, ids, 1, 0.4)
+        hint = f"; did you mean {near[0]}, or {near[0][: len(near[0]) // 2]}*?" if near else ""
+        raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint}")
 
 
 @contextmanager
@@ -79,8 +112,9 @@ def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
         StorageFailed: It can't be written.
         UsageError: The job's `state_dir` holds the ledger of another output folder.
     """
+    require_ledger(job)
     path = ledger_path(job.output, job.state_dir)
-    elsewhere = None if path.parent == job.output / STATE else path.parent
+    elsewhere = None if path.parent.resolve() == (job.output / STATE).resolve() else path.parent
     with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
         if elsewhere is not None:
             _bind(job, store, ledger)

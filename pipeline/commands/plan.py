@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import jobfile, models, settings
-from pipeline.commands.opening import ledger_path, planner
+from pipeline.commands.opening import ledger_path, planner, require_ledger, require_matches
 from pipeline.ledger import LedgerReader
 from pipeline.model import CREDITS_PER_USD, Job
 from pipeline.plan import SETTLED, Decision, Reason, Selection, requests
@@ -18,6 +18,7 @@ class Plan:
     """What a run would do.
 
     Attributes:
+        sandbox: Whether it would be made in the sandbox, at no cost.
         reasons: Images by reason.
         requests: Requests it would send, when every answer is whole.
         downloads: Images it would only download: they are paid for.
@@ -28,6 +29,7 @@ class Plan:
     """
 
     job: str
+    sandbox: bool = False
     reasons: Counter[Reason] = field(default_factory=Counter)
     requests: int = 0
     downloads: int = 0
@@ -69,7 +71,9 @@ class Plan:
         if self.doubts:
             yield f"  a run would first find out whether {plural(self.doubts, 'request')} without an answer were billed"
         if self.requests or self.downloads:
-            price = f"{grouped(self.tokens)} tokens, {usd(self.tokens / CREDITS_PER_USD)} at list price"
+            dollars = f"{usd(self.tokens / CREDITS_PER_USD)} at list price"
+            cost = f"no cost in the sandbox, {dollars} at the real API" if self.sandbox else dollars
+            price = f"{grouped(self.tokens)} tokens, {cost}"
             yield f"  a run would send {plural(self.requests, 'request')} ({price})"
             if self.unpriced:
                 yield f"  without a known price, and not in that sum: {plural(self.unpriced, 'image')}"
@@ -89,11 +93,13 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     Raises:
         StorageFailed: The ledger can't be read.
     """
-    base = settings.resolve(job.endpoint, environ).base
-    total = Plan(job.name)
+    endpoint = settings.resolve(job.endpoint, environ)
+    total = Plan(job.name, endpoint.sandbox)
+    require_matches(job, selection)
+    require_ledger(job)
     wanted: dict[str | bytes, int] = {}
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
-        for decision in planner(job, ledger, base, selection).decisions(jobfile.expand(job)):
+        for decision in planner(job, ledger, endpoint.base, selection).decisions(jobfile.expand(job)):
             item = decision.item
             total.add(decision)
             wanted[item.id] = wanted[bytes.fromhex(item.key[:24])] = item.count

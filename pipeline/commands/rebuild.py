@@ -12,6 +12,7 @@ from pipeline.errors import UsageError
 from pipeline.ledger import LedgerReader
 from pipeline.model import Job, Record
 from pipeline.plan import Selection
+from pipeline.store import is_there
 from pipeline.text import grouped, plural
 
 
@@ -79,5 +80,5 @@ def records(job: Job, ledger: LedgerReader) -> Iterator[Record]:
 
 def _require(job: Job) -> None:
     path = ledger_path(job.output, job.state_dir)
-    if not path.exists():
+    if not is_there(path):
         raise UsageError(f"there is no {path} yet: run the job first")

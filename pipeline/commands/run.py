@@ -1,5 +1,6 @@
 """`run`: make what is missing or changed, and nothing else."""
 
+import asyncio
 import os
 import secrets
 import time
@@ -15,7 +16,7 @@ import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
 from pipeline.commands.need import Need
-from pipeline.commands.opening import opened, planner, read_again
+from pipeline.commands.opening import opened, planner, read_again, require_matches
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.errors import StopRun, StorageFailed
@@ -70,6 +71,7 @@ class Run:
         """
         began = time.monotonic()
         self.endpoint.require_key()
+        require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
             base = self.endpoint.base_or_sandbox
             plan = planner(self.job, ledger, self.endpoint.base, self.selection)
@@ -242,7 +244,11 @@ def run(
 ) -> Summary:
     """Make what the job is missing. See `run_async`; this one starts an event loop of its own."""
     call = partial(run_async, selection=selection, environ=environ, progress=progress, on_record=on_record)
-    return anyio.run(call, job)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(call, job)
+    raise RuntimeError("run() starts an event loop of its own; inside one, use: await run_async(job)")
 
 
 async def run_async(
@@ -271,7 +277,18 @@ async def run_async(
     """
     endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
-    return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
+    try:
+        return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
+    except BaseExceptionGroup as group:
+        # What the caller's own `on_record` raised, as it was raised.
+        raise first_of(group) from None
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The exception at the bottom of nested groups, which task groups make of any."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]]) -> tuple[MaybePaid, ...]:

@@ -11,6 +11,7 @@ from pipeline.commands.summary import MaybePaid, books_dict, books_line, maybe_d
 from pipeline.errors import GiveUp, UsageError
 from pipeline.ledger import Books, LedgerReader
 from pipeline.model import Record
+from pipeline.store import is_there
 from pipeline.text import grouped, plural, usd
 
 
@@ -24,7 +25,8 @@ class Status:
         bytes: Their size together.
         tokens_used: What all of them cost.
         usd: The same in dollars, as far as the answers said.
-        failed: Images that are not there, by cause.
+        failed: Images that are not there, by cause; `pending` ones are not counted here.
+        pending: Images that have not been asked for yet.
         broken_lines: Lines that are no records.
         maybe_billed: By the ledger: attempts of any run that may have been billed without an answer.
         lost: By the ledger: attempts of any run that were billed without an answer that can be used.
@@ -38,6 +40,7 @@ class Status:
     tokens_used: int = 0
     usd: float = 0.0
     failed: Counter[str] = field(default_factory=Counter)
+    pending: int = 0
     broken_lines: int = 0
     maybe_billed: tuple[MaybePaid, ...] = ()
     lost: tuple[MaybePaid, ...] = ()
@@ -51,6 +54,8 @@ class Status:
         if record.status == "saved":
             self.saved += 1
             self.bytes += record.bytes or 0
+        elif record.cause == "pending":
+            self.pending += 1
         else:
             self.failed[record.cause or "unknown"] += 1
 
@@ -70,13 +75,15 @@ class Status:
         """The status as a person reads it."""
         size = f"{self.bytes / 1e6:,.1f} MB"
         lines = [
-            f"{self.manifest}: {grouped(self.saved)} of {plural(self.images, 'image')} there, {size}",
-            f"  cost: {grouped(self.tokens_used)} tokens, {usd(self.usd)}",
+            f"{self.manifest}: {grouped(self.saved)} of {plural(self.images, 'image')} saved, {size}",
+            f"  cost of these images: {grouped(self.tokens_used)} tokens, {usd(self.usd)}",
         ]
         lines += [
             f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES.get(cause, cause)}"
             for cause, n in sorted(self.failed.items())
         ]
+        if self.pending:
+            lines.append(f"  {plural(self.pending, 'image')} not asked for yet")
         lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
         if self.books.billed:
@@ -93,7 +100,7 @@ def latest(path: Path) -> tuple[dict[tuple[str, int], Record], int]:
         UsageError: There is no manifest yet.
         StorageFailed: It can't be read.
     """
-    if not path.exists():
+    if not is_there(path):
         raise UsageError(f"there is no {path} yet: run the job first")
     records: dict[tuple[str, int], Record] = {}
     broken = 0

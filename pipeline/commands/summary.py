@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, Books
 from pipeline.model import CREDITS_PER_USD
+from pipeline.settings import SANDBOX
 from pipeline.text import duration, grouped, plural, usd
 
 MAYBE_SHOWN = 10
@@ -52,7 +53,7 @@ class Summary:
         made: Images that this run saved.
         failed: Images that are not there, by cause; `pending` ones are not counted here.
         pending: Images that have not been asked for yet.
-        requests: Requests that this run sent and that were answered.
+        requests: Requests that this run sent.
         tokens_used: Tokens that this run paid.
         usd: Dollars that this run paid, as far as the answers said.
         unknown_cost: Paid answers that did not say their cost.
@@ -100,7 +101,8 @@ class Summary:
         unchanged = self.saved - self.made
         head = f"{self.job}: {grouped(self.saved)} of {plural(self.images, 'image')} there"
         parts = [f"{grouped(self.made)} made now", f"{grouped(unchanged)} unchanged"]
-        spent = f"{plural(self.requests, 'request')}, {grouped(self.tokens_used)} tokens, {usd(self.usd)}"
+        cost = f"no cost (at the real API {usd(self.usd)})" if self.endpoint == SANDBOX else usd(self.usd)
+        spent = f"{plural(self.requests, 'request')}, {grouped(self.tokens_used)} tokens, {cost}"
         lines = [f"{head} ({', '.join(parts)})", f"  {spent}, {duration(self.seconds)}, via {self.endpoint}"]
         if self.unknown_cost:
             lines.append(f"  {plural(self.unknown_cost, 'paid answer')} did not say what they cost")

@@ -84,7 +84,10 @@ def verify(output: Path) -> Verification:
 def _distrust(output: Path, found: Verification) -> None:
     try:
         path = ledger_path(output)
-        with Store(output, elsewhere=None if path.parent.parent == output else path.parent), Ledger(path) as ledger:
+        with (
+            Store(output, elsewhere=None if path.parent.resolve().parent == output.resolve() else path.parent),
+            Ledger(path) as ledger,
+        ):
             for record, _ in found.bad:
                 ledger.distrust(record.key, record.index)
     except FolderLocked:

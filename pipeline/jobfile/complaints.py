@@ -55,6 +55,8 @@ def _unknown(path: tuple[str | int, ...], source: Source, spec: type[BaseModel])
     if key in other.model_fields and spec is not LimitsSpec:
         where = "a prompt entry" if other is PromptSpec else "the top of the file"
         return f"{name} is unknown here", f"{key} belongs to {where}"
+    if around[:1] == ["prompts"] and " " in key:
+        return f"{name} is unknown", 'a prompt that holds ": " must stand in quotes'
     likely = nearest(key, own)
     return f"{name} is unknown", f"did you mean {likely}?" if likely else f"the keys here are {', '.join(own)}"
 

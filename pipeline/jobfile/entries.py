@@ -148,7 +148,14 @@ def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
             if column in _COLUMNS and value is not None and value != "":
                 given[_COLUMNS[column]] = value
     own = Said()
-    if given:
+    if len(given) == 1 and isinstance(text := given.get("prompt"), str) and text.strip():
+        # Nearly every row of a long file says its prompt and no more.
+        try:
+            own = Said(prompt=template.parse(text))
+        except template.BadTemplate as error:
+            mistakes.add(row.place("prompt"), f"{row.name('prompt')} {error.message}", error.cure)
+            return None
+    elif given:
         try:
             own = said_by_entry(RowSpec.model_validate(given), row, mistakes)
         except ValidationError as error:
@@ -163,7 +170,7 @@ def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
     values = _cells(prompt, row, mistakes)
     if values is None:
         return None
-    return replace(own, variables=values) if given else Said(variables=values)
+    return replace(own, variables=values) if values else own
 
 
 def _cells(prompt: Template, row: Row, mistakes: Mistakes) -> dict[str, tuple[str, ...]] | None:

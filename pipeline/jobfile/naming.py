@@ -10,6 +10,7 @@ LONGEST_ID = 80
 LONGEST = 112
 """Characters of an item's id; `-1000` for the last image of the largest count still leaves it under 120 bytes."""
 
+_OTHERS = re.compile(r"[^a-z0-9]+")
 _SLUG = 48
 _VALUE_SLUG = 24
 _DIGEST = 12
@@ -32,8 +33,10 @@ def id_problem(text: str) -> tuple[str, str] | None:
 
 def slug(text: str, longest: int = _SLUG) -> str:
     """The letters and digits of a text in lower-case ASCII, joined by `-`; empty where it has none."""
-    ascii_text = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:longest].strip("-")
+    text = text.casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return _OTHERS.sub("-", text).strip("-")[:longest].strip("-")
 
 
 def shape(aspect_ratio: str) -> str:

@@ -128,7 +128,9 @@ def _syntax(error: yaml.MarkedYAMLError, file: str) -> BadYaml:
     since = f" from line {began.line + 1} on" if began and mark and began.line != mark.line else ""
     tab = "tab" in (error.problem or "") or "cannot start any token" in (error.problem or "")
     cure = "indent with spaces, and quote text that begins with @ ` or %" if tab else _SYNTAX_CURE
-    return BadYaml(place, f"it is no valid YAML:{context}{since}, {error.problem}", cure)
+    return BadYaml(
+        place, f"it is no valid YAML:{context}{since}{',' if context or since else ''} {error.problem}", cure
+    )
 
 
 _SYNTAX_CURE = 'check the indentation, and put text that holds ": " or begins with [ { & * ! in quotes'

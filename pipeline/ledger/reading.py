@@ -1,8 +1,9 @@
 """What the ledger says. Reading needs no lock, and may go on while a run writes."""
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +16,16 @@ from pipeline.model import Item
 _ATTEMPT = columns(Attempt)
 _WITHOUT_ANSWER = _ATTEMPT.replace("answer", "NULL AS answer")
 _IMAGE = columns(ImageRow)
+_FIRST = (0,)
 _RECIPE = columns(Recipe)
 _RUNS_OF_BASE = "SELECT id FROM runs WHERE base = ?"
 
 CHECKS = 3
 """How often a log is asked about what it does not know: when it is settled, at the end of that run, and at the
 beginning of the next."""
+
+AT_ONCE = 500
+"""Items that the ledger is asked about in one query."""
 
 _BOOKS = """
 SELECT CASE
@@ -71,6 +76,24 @@ class LedgerReader:
         """What became of this key's images, by index."""
         rows = self._read(f"SELECT {_IMAGE} FROM images WHERE key = ?", (key,))
         return {row[1]: ImageRow(*row) for row in rows}
+
+    def of_items(self, items: Iterable[Item]) -> Iterator[tuple[Item, Mapping[int, ImageRow], Sequence[Attempt]]]:
+        """Each item with its `images` and its `attempts`, without their answers; looked up for many items at a time.
+
+        What is written meanwhile may be missing.
+        """
+        rest = iter(items)
+        while some := list(itertools.islice(rest, AT_ONCE)):
+            keys = [item.key for item in some]
+            marked = ", ".join("?" * len(keys))
+            images: dict[str, dict[int, ImageRow]] = {}
+            for row in self._read(f"SELECT {_IMAGE} FROM images WHERE key IN ({marked})", keys):
+                images.setdefault(row[0], {})[row[1]] = ImageRow(*row)
+            attempts: dict[str, list[Attempt]] = {}
+            for attempt in self._without_answers(f"key IN ({marked}) ORDER BY seq", *keys):
+                attempts.setdefault(attempt.key, []).append(attempt)
+            for item in some:
+                yield item, images.get(item.key, {}), attempts.get(item.key, [])
 
     def attempts(self, key: str, *, answers: bool = True) -> list[Attempt]:
         """Every attempt made for this key, oldest first; without their `answers`, which may be large, on request."""
@@ -189,6 +212,11 @@ class LedgerReader:
         )
         return Recipe(*rows[0]) if rows else None
 
+    def in_sandbox(self, key: str) -> bool:
+        """Whether this key's pictures were made by a sandbox that a run had started for itself."""
+        query = "SELECT 1 FROM attempts JOIN runs ON runs.id = run WHERE key = ? AND base = 'sandbox' LIMIT 1"
+        return bool(self._read(query, (key,)))
+
     def at_path(self, path: str) -> list[ImageRow]:
         """The saved images that the ledger believes to be at this path."""
         return [ImageRow(*row) for row in self._read(f"SELECT {_IMAGE} FROM images WHERE path = ?", (path,))]
@@ -294,5 +322,5 @@ def storage_failed(path: Path, error: Exception) -> StorageFailed:
 
 def _attempt(row: Sequence[Any]) -> Attempt:
     known = list(row)
-    known[6] = tuple(json.loads(row[6]))
+    known[6] = _FIRST if row[6] == "[0]" else tuple(json.loads(row[6]))
     return Attempt(*known)

@@ -14,6 +14,7 @@ in a worker thread, so that no disk flush ever holds up the event loop.
 import json
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Ledger(LedgerReader):
             raise
         self._queue: list[_Entry] = []
         self._turn = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)
 
     def close(self) -> None:
         """Commit what is still waiting and close the file."""
@@ -225,7 +227,7 @@ class Ledger(LedgerReader):
             async with self._turn:
                 if not entry.done:
                     batch, self._queue = self._queue, []
-                    await anyio.to_thread.run_sync(self._commit, batch)
+                    await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
         if entry.error:
             raise entry.error
         if not entry.done:
@@ -243,8 +245,10 @@ class Ledger(LedgerReader):
         except (sqlite3.Error, ValueError, OverflowError) as error:
             # The last two: a text or a number that SQLite can't hold.
             failure = storage_failed(self.path, error)
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            # A disk that refuses this too leaves a transaction that the next connection rolls back.
+            with suppress(sqlite3.Error):
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
         for entry in batch:
             entry.done, entry.error = True, failure
 

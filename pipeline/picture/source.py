@@ -54,6 +54,10 @@ class Source:
         """The bytes that are here and not read yet."""
         return self._rest
 
+    def drop(self, size: int) -> None:
+        """Read past bytes that are here."""
+        self._rest = self._rest[size:]
+
     def peek(self, size: int) -> Steps[bytes]:
         """The next `size` bytes, left where they are."""
         while len(self._rest) < size:

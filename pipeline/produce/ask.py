@@ -5,10 +5,9 @@ attempt and knows nothing of them.
 """
 
 import itertools
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -32,57 +31,17 @@ from pipeline.ledger import Ledger
 from pipeline.model import CREDITS_PER_USD, Claim, Generation, Item, Limits
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
+from pipeline.produce.cuts import CUT_OFF, CUTS, Cuts
+from pipeline.produce.tally import Bill, Tally, believable
 from pipeline.text import duration, printable, usd
 from pipeline.view import utc_now
 from pipeline.web import Sent
 
-CUTS = 3
-"""Requests cut off after the same time, from which on a person is told."""
-
-CUT_AFTER = 10.0
-"""Seconds below which that may well be chance."""
-
-ABSURD = 100
-"""Times the list price from which on a cost is taken for a mistake of the server."""
+REPEAT = 60.0
+"""Seconds for which a person is not told again of a pause."""
 
 ROOM = 64 * 1024 * 1024
 """Bytes that must be free before a request is sent: what is paid for must find a place."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a run has done so far.
-
-    Attributes:
-        requests: POSTs that left this machine.
-        tokens: Tokens that paid answers cost.
-        usd: Dollars that paid answers cost, where they say so.
-        unknown_cost: Paid answers that did not say what they cost in tokens.
-        absurd_cost: Paid answers that named a cost nobody can believe; they count at list price.
-    """
-
-    requests: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-    unknown_cost: int = 0
-    absurd_cost: int = 0
-
-
-@dataclass(slots=True)
-class Bill:
-    """What one request has cost, as far as is known: its price is reserved, its outcome corrects it.
-
-    Attributes:
-        reserved: Tokens that the budget holds for it.
-        price: Tokens by list price, None where unknown.
-        epoch: Of the throttle, when it was let in.
-        cost: Tokens it has cost or may have cost.
-    """
-
-    reserved: int
-    price: int | None
-    epoch: int
-    cost: int = 0
 
 
 @dataclass(slots=True)
@@ -111,7 +70,8 @@ class Asker:
     note: Callable[[str], None]
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     tally: Tally = field(default_factory=Tally)
-    _ages: deque[float] = field(default_factory=lambda: deque(maxlen=CUTS))
+    _cuts: Cuts = field(default_factory=Cuts)
+    _quiet_until: float = 0.0
     _learned: dict[str, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -149,13 +109,13 @@ class Asker:
     async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
         """One POST: from its turn to its receipt."""
         model = models.of(item.model)
-        each = self._price(item)
-        price = None if each is None else each * len(indexes)
-        async with self._turn(price) as bill:
+        async with self._turn(self._price(item), len(indexes)) as bill:
+            # What the budget has no room for is asked for when it has; the answer is short, as it may always be.
+            indexes = indexes[: bill.images]
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
             body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
             self._check_room()
-            await self.ledger.intend(attempt, self.run, item, indexes, price, utc_now())
+            await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now())
             generation = await self._send(attempt, item, body, bill)
         if not generation.images:
             raise NoPicture("the answer held no picture: the prompt or the picture was filtered")
@@ -176,15 +136,18 @@ class Asker:
             )
 
     @asynccontextmanager
-    async def _turn(self, price: int | None) -> AsyncIterator[Bill]:
-        """The right to send one request now, paid for whatever becomes of it."""
+    async def _turn(self, each: int | None, images: int) -> AsyncIterator[Bill]:
+        """The right to send one request now, paid for whatever becomes of it.
+
+        `each`: tokens that one image costs, None where unknown; `images`: how many are to be asked for.
+        """
         with self.gate.waiting():
             await self.outage.turn()
             epoch = await self.throttle.acquire()
         try:
             with self.gate.waiting():
-                reserved = await self.budget.reserve(price)
-            bill = Bill(reserved, price, epoch)
+                reserved, images = await self.budget.reserve(each, images)
+            bill = Bill(reserved, None if each is None else each * images, images, epoch)
             try:
                 with self.gate.waiting():
                     await self.pace.turn()
@@ -211,7 +174,7 @@ class Asker:
             raise
         except MaybeBilled as error:
             await self._maybe(attempt, bill, str(error))
-            raise self._in_doubt(error, attempt, bill, began) from None
+            raise self._in_doubt(error, attempt, bill, began, answered=False) from None
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 if sent.sent:
@@ -222,18 +185,15 @@ class Asker:
         try:
             return await self._judge(attempt, item, answer, bill)
         except MaybeBilled as error:
-            raise self._in_doubt(error, attempt, bill, began) from None
+            raise self._in_doubt(error, attempt, bill, began, answered=True) from None
 
-    def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float) -> MaybeBilled:
+    def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float, *, answered: bool) -> MaybeBilled:
+        if not answered:
+            self.tally.requests += 1
         error.attempt, error.price, error.booked = attempt, bill.price, bill.cost
         error.age = anyio.current_time() - began
-        self._ages.append(error.age)
-        if len(self._ages) == CUTS and min(self._ages) > CUT_AFTER and max(self._ages) - min(self._ages) < 2:
-            self._ages.clear()
-            self.note(
-                f"{CUTS} requests were cut off after about {duration(error.age)} each: something between this machine "
-                "and the API ends connections that wait so long; raise its idle time-out, or go around it"
-            )
+        if self._cuts.constant(error.age):
+            self.note(CUT_OFF.format(number=CUTS, span=duration(error.age)))
         return error
 
     async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
@@ -262,12 +222,15 @@ class Asker:
         raise error
 
     def _paused(self, error: RateLimited, seconds: float) -> None:
-        if seconds >= 1:
+        now = anyio.current_time()
+        if seconds >= 1 and now >= self._quiet_until:
+            self._quiet_until = now + max(seconds, REPEAT)
             self.note(f"the API asks for a pause of {duration(seconds)} ({error})")
 
     def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
         if self.outage.failed(item.id, error):
-            self.note(f"the provider is unavailable ({error}); probing it now and then")
+            patience = duration(self.limits.patience)
+            self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {patience}")
 
     async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         """Write the paid answer down, as it came, before anything reads it."""
@@ -285,7 +248,7 @@ class Asker:
             generation = shapes.understand(answer)
         except ValueError as error:
             raise await self._unreadable(attempt, answer, bill, error) from None
-        generation = self._believable(generation, bill)
+        generation = believable(generation, bill, self.tally)
         if generation.tokens_used is None:
             self.tally.unknown_cost += 1
         else:
@@ -304,14 +267,6 @@ class Asker:
         reason = f"paid for{price}, but the answer ({answer.status}{cut}) can't be read: {printable(str(error), 200)}"
         await self.ledger.unreadable(attempt, utc_now(), reason)
         return GiveUp(reason, cause="lost")
-
-    def _believable(self, generation: Generation, bill: Bill) -> Generation:
-        """The answer with its list price where it names a cost that is out of all proportion."""
-        if bill.price and (generation.tokens_used or 0) > ABSURD * bill.price:
-            self.tally.absurd_cost += 1
-            dollars = bill.price / CREDITS_PER_USD
-            return replace(generation, tokens_used=bill.price, usd=dollars if generation.usd is not None else None)
-        return generation
 
     async def _maybe(self, attempt: str, bill: Bill, error: str, answer: wire.Answer | None = None) -> None:
         bill.cost = bill.reserved

@@ -104,8 +104,8 @@ class Producer:
             image = await self._fetch(claim)
             await self._record_saved(claim, image)
         except GiveUp as failure:
-            if failure.cause == "lost" and claim.replaces:
-                # It was delivered once and its file is gone since: the job still wants it.
+            if (failure.cause == "lost" and claim.replaces) or (failure.cause == "download" and claim.overdue):
+                # It was delivered once and its file is gone since, or a person has said so: the job still wants it.
                 await self.request(Request(claim.item, (claim.index,)))
             else:
                 await self._give_up(claim.item, (claim.index,), failure, claim)

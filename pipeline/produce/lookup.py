@@ -23,7 +23,7 @@ TOGETHER = 3600.0
 
 Verdict = Literal["unbilled", "lost", "unproven"]
 
-_SAID: dict[Verdict, str] = {
+SAID: dict[Verdict, str] = {
     "lost": "the vendor's log says that it was billed",
     "unbilled": "the vendor's log says that it was not billed",
     "unproven": "no log can say whether it was billed",
@@ -155,9 +155,7 @@ class Lookup:
         if one.settled and verdict == "unproven":
             verdict = "unbilled"
         state = "maybe" if verdict == "unproven" else verdict
-        await self.ledger.settled(
-            one.id, state, utc_now(), tokens=finding.tokens, usd=finding.usd, error=_SAID[verdict]
-        )
+        await self.ledger.settled(one.id, state, utc_now(), tokens=finding.tokens, usd=finding.usd, error=SAID[verdict])
         if verdict == "lost" or (verdict == "unbilled" and one.booked):
             self.budget.correct((finding.tokens or 0) - (one.booked or 0))
 

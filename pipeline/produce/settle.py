@@ -19,7 +19,7 @@ from pipeline.errors import GiveUp
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
 from pipeline.model import CREDITS_PER_USD, Doubt
-from pipeline.produce.lookup import Lookup, Wanted, seconds_of
+from pipeline.produce.lookup import SAID, Lookup, Verdict, Wanted, seconds_of
 from pipeline.text import duration, grouped, plural, usd
 
 SETTLE = 660.0
@@ -147,7 +147,7 @@ class Settler:
             else:
                 # Sent to another endpoint, whose log this run can't read.
                 await self.lookup.disprove(one.doubt.attempt)
-                ready.append(replace(one.doubt, verdict="unproven"))
+                ready.append(_settled(one.doubt, "unproven"))
         return ready + await self._looked_up(ours)
 
     async def _looked_up(self, ours: Sequence[_Waiting]) -> list[Doubt]:
@@ -161,7 +161,7 @@ class Settler:
         except NoAnswer as error:
             return self._later(ours, error)
         self._no_answer_since = None
-        return [replace(one.doubt, verdict=found[one.doubt.attempt]) for one in ours]
+        return [_settled(one.doubt, found[one.doubt.attempt]) for one in ours]
 
     def _later(self, ours: Sequence[_Waiting], error: NoAnswer) -> list[Doubt]:
         """Look again in a while; or, at the end of all patience, leave it to the next run."""
@@ -195,6 +195,10 @@ class Settler:
             )
         self.note(f"{doubt.request.item.id}: {what}; asking again")
         return None
+
+
+def _settled(doubt: Doubt, verdict: Verdict) -> Doubt:
+    return replace(doubt, verdict=verdict, error=f"{doubt.error}; {SAID[verdict]}")
 
 
 def _cost(tokens: int | None) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,8 +26,8 @@ _CURES = {
     errno.EACCES: "permission denied; choose a folder this user may write to",
     errno.EPERM: "permission denied; choose a folder this user may write to",
     errno.EIO: "the disk reports an I/O error; check its health",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EEXIST: "something that is no folder has that name",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another",
+    errno.EEXIST: "something that is no folder has that name; choose another",
     errno.EISDIR: "a folder has the name of the picture; move it away",
     errno.EMFILE: "too many open files; raise `ulimit -n` or lower the concurrency",
 }
@@ -34,7 +35,8 @@ _CURES = {
 
 def storage_failed(doing: str, path: Path, error: OSError) -> StorageFailed:
     """The error for people: what was being done, to which file, why it failed and what to do."""
-    why = _CURES.get(error.errno or 0) or (error.strerror or type(error).__name__).lower()
+    said = f"{(error.strerror or type(error).__name__).lower()}; see to it"
+    why = _CURES.get(error.errno or 0) or said
     return StorageFailed(f"can't {doing} {path}: {why}, then run again (nothing that was paid for is lost)")
 
 
@@ -45,6 +47,16 @@ def translated(doing: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise storage_failed(doing, path, error) from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or a folder.
+
+    Raises:
+        StorageFailed: The disk would not say: that is no proof that there is none.
+    """
+    with translated("read", path):
+        return path.exists()
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,6 +72,45 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+class FolderSync:
+    """Makes new names in one folder durable, for all threads that have just made one at the same time.
+
+    The first in line syncs for all that wait: what was renamed before a sync began is durable once it has ended. When
+    it fails it fails for all of them: the kernel tells of an error once, and another sync would report success.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._counting = threading.Lock()
+        self._syncing = threading.Lock()
+        self._made = 0
+        self._durable = 0
+        self._failed = 0
+        self._error = OSError()
+
+    def wait(self) -> None:
+        """Return once every name that was made before this call is durable.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        with self._counting:
+            self._made += 1
+            mine = self._made
+        with self._syncing:
+            if mine <= self._failed:
+                raise OSError(self._error.errno, self._error.strerror)
+            if mine <= self._durable:
+                return
+            made = self._made
+            try:
+                sync_folder(self._folder)
+            except OSError as error:
+                self._failed, self._error = made, error
+                raise
+            self._durable = made
 
 
 def _no_follow(path: str, flags: int) -> int:
@@ -96,6 +147,12 @@ def duplicate(old: Path, new: Path) -> None:
 
 def _status(root: Path, path: str) -> os.stat_result | FileState:
     """The status of a regular file inside `root`, reached through no symbolic link; else what is wrong with it."""
+    if "/" not in path and "\\" not in path and "\0" not in path and path not in ("", ".", ".."):
+        try:
+            status = os.lstat(f"{root}{os.sep}{path}")
+        except FileNotFoundError:
+            return "missing"
+        return status if stat.S_ISREG(status.st_mode) else "damaged"
     parts = PurePosixPath(path).parts
     if not parts or ".." in parts or parts[0] == "/":
         return "damaged"

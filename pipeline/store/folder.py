@@ -12,7 +12,16 @@ from typing import Self
 import anyio.to_thread
 
 from pipeline.errors import StorageFailed
-from pipeline.store.disk import BINARY, NO_FOLLOW, digest_of, duplicate, stat_mtime_ns, sync_folder, translated
+from pipeline.store.disk import (
+    BINARY,
+    NO_FOLLOW,
+    FolderSync,
+    digest_of,
+    duplicate,
+    stat_mtime_ns,
+    sync_folder,
+    translated,
+)
 from pipeline.store.lock import Lock, NoLocks
 
 _OURS = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
@@ -51,7 +60,8 @@ class Part:
         StorageFailed: From every method but `discard`: the disk refused.
     """
 
-    def __init__(self, folder: Path, stem: str) -> None:
+    def __init__(self, folder: Path, stem: str, names: FolderSync) -> None:
+        self._names = names
         self._path = folder / _temporary_name(stem)
         with translated("create a file in", folder):
             self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, 0o666)
@@ -98,7 +108,7 @@ class Part:
                 os.fsync(self._open_fd)
                 mtime_ns = os.fstat(self._open_fd).st_mtime_ns
                 self.move_to(final)
-                sync_folder(final.parent)
+                self._names.wait()
         except StorageFailed:
             self.discard()
             raise
@@ -138,6 +148,7 @@ class Store:
         self.state = root / private
         self.elsewhere = elsewhere
         self._locks = ExitStack()
+        self._names = FolderSync(root)
 
     def __enter__(self) -> Self:
         """Make the folder, take its lock, clear away what a killed run left half-written, and try the disk.
@@ -198,7 +209,7 @@ class Store:
 
     def part(self, stem: str) -> Part:
         """A new temporary file for the picture that will be called `stem` and a suffix."""
-        return Part(self.root, stem)
+        return Part(self.root, stem, self._names)
 
     def exists(self, path: str) -> bool:
         """Whether anything, be it a dangling symbolic link, has this path relative to the output folder."""

@@ -1,8 +1,10 @@
 """What a job expands to: which items, in which order, under which names and keys."""
 
 import hashlib
+import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -226,6 +228,23 @@ def test_a_key_is_the_hash_of_one_line_of_json() -> None:
         '"prompt":"caf\\u00e9","sandbox":false,"seed":null,"v":1}'
     )
     found = keys.key_of(model, "café", None, None, {"add_watermark": True}, sandbox=False)
+    assert found == hashlib.sha256(line.encode()).hexdigest()
+
+
+@given(
+    st.text(max_size=30),
+    st.sampled_from([None, "1:1", "16:9", "auto"]),
+    st.none() | st.integers(0, 2**53),
+    st.dictionaries(st.text(max_size=5), st.none() | st.booleans() | st.integers() | st.text(max_size=5), max_size=3),
+    st.booleans(),
+)
+def test_every_key_is_the_hash_of_its_line(
+    prompt: str, ratio: str | None, seed: int | None, shaping: dict[str, Any], sandbox: bool
+) -> None:
+    model = models.unknown('a/"model"')
+    recipe = {"aspect_ratio": ratio, "model": model.id, "parameters": shaping, "prompt": prompt, "sandbox": sandbox}
+    line = json.dumps(recipe | {"seed": seed, "v": 1}, sort_keys=True, separators=(",", ":"))
+    found = keys.key_of(model, prompt, ratio, seed, shaping, sandbox=sandbox)
     assert found == hashlib.sha256(line.encode()).hexdigest()
 
 

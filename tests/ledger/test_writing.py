@@ -360,7 +360,7 @@ async def test_a_commit_whose_thread_can_not_start_is_no_success_for_anyone(
 ) -> None:
     run_sync = anyio.to_thread.run_sync
 
-    async def no_thread(*_: object) -> None:
+    async def no_thread(*_: object, **__: object) -> None:
         monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
         raise RuntimeError("can't start new thread")
 

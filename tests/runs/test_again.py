@@ -5,12 +5,33 @@ from typing import Any
 import pytest
 
 from pipeline import Selection
-from pipeline.sandbox import Fault
+from pipeline.sandbox import Fault, Sandbox
 from tests.runs.site import Site, faults
 
 DEAD = faults("cdn-404")
 DEAD_ONCE = faults(Fault("cdn-410", times=3))
 """Of no more than one picture: after three tries its download is given up."""
+
+
+async def test_a_deleted_picture_whose_server_is_gone_for_good_is_made_again_by_the_second_run(site: Site) -> None:
+    async with Sandbox() as old:
+        await site.run("A fox", endpoint=old.base)
+        (picture,) = site.output.glob("*.png")
+        site.job["endpoint"] = old.base
+        port = int(old.base.rpartition(":")[2])
+    picture.unlink()
+    async with Sandbox(port=port) as new:
+        assert dict((await site.run()).failed) == {"download": 1}
+        assert new.books.count() == 0
+        assert (await site.run()).exit_code == 0
+        assert new.books.count() == 1
+
+
+async def test_a_picture_that_never_arrived_is_asked_for_anew_when_a_person_says_so(site: Site) -> None:
+    site.sandbox.behaviour = faults("cdn-500")
+    await site.run("A fox")
+    assert await site.asks() == 0
+    assert await site.asks(selection=Selection(retry_failed=True)) == 1
 
 
 async def test_a_second_run_sends_nothing_and_changes_nothing(site: Site) -> None:

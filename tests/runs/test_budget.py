@@ -27,9 +27,23 @@ async def test_what_the_budget_left_is_pending_and_made_by_the_next_run(site: Si
     assert {record.status for record in site.records()} == {"saved"}
 
 
-async def test_a_budget_below_one_request_sends_nothing(site: Site) -> None:
-    summary = await site.run({"prompt": "A fox", "count": 4}, limits={"budget_tokens": 4 * PRICE - 1})
+async def test_a_budget_below_one_image_sends_nothing(site: Site) -> None:
+    summary = await site.run({"prompt": "A fox", "count": 4}, limits={"budget_tokens": PRICE - 1})
     assert (summary.exit_code, site.posts, summary.pending) == (7, 0, 4)
+
+
+async def test_a_request_for_several_images_shrinks_to_what_the_budget_allows(site: Site) -> None:
+    summary = await site.run({"prompt": "A fox", "count": 4}, limits={"budget_tokens": 4 * PRICE - 1})
+    assert (summary.exit_code, site.posts, summary.saved, summary.pending) == (7, 1, 3, 1)
+    assert await site.asks(limits={"budget_tokens": PRICE}) == 1
+    assert {record.status for record in site.records()} == {"saved"}
+
+
+async def test_what_the_budget_was_promised_to_is_sent_though_another_request_does_not_fit(site: Site) -> None:
+    jobs = ["A fox", *({"prompt": f"Crow {n}", "count": 4} for n in range(9))]
+    summary = await site.run(*jobs, limits={"budget_tokens": 2 * PRICE, "requests_per_minute": 600})
+    assert (summary.exit_code, summary.saved) == (7, 2)
+    assert site.sandbox.books.billed_credits() == 2 * PRICE
 
 
 async def test_a_refused_request_gives_its_share_of_the_budget_back(site: Site) -> None:

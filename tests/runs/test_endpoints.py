@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import Summary, load_job, run, run_async
+from pipeline import Selection, Summary, load_job, run, run_async
+from pipeline.commands.plan import plan
 from pipeline.errors import KeyRefused
+from pipeline.plan import Decision, Reason
 from pipeline.sandbox import Sandbox
 from tests.runs.site import KEY, Site
 
@@ -94,3 +96,13 @@ async def test_a_placeholder_that_the_budget_left_in_its_place_is_not_called_sav
     assert (summary.exit_code, summary.saved, summary.pending) == (7, 0, 1)
     assert site.record().status == "failed"
     assert (await site.run(environ=there)).saved == 1
+
+
+async def test_a_plan_says_that_only_the_endpoint_has_changed(site: Site) -> None:
+    (site.folder / "job.yaml").write_text("endpoint: sandbox\nprompts: [A fox]\n")
+    trial = load_job(site.folder / "job.yaml", output=site.output)
+    assert (await run_async(trial)).exit_code == 0
+    real = load_job(site.folder / "job.yaml", output=site.output, endpoint="aimlapi")
+    (decision, _) = plan(real, {}, Selection())
+    assert isinstance(decision, Decision)
+    assert decision.reasons == {0: Reason.PLACEHOLDER}

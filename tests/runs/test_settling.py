@@ -12,7 +12,7 @@ from aiohttp import web
 from pipeline import Selection
 from pipeline import web as web_sockets
 from pipeline.commands import wiring
-from pipeline.produce import ask
+from pipeline.produce import cuts
 from pipeline.sandbox import Behaviour, Fault
 from tests.runs.site import PRICE, Site, faults
 from tests.runs.upstream import picture, serving
@@ -235,7 +235,7 @@ async def test_a_clock_that_is_set_meanwhile_changes_no_verdict(
 async def test_cuts_after_always_the_same_time_are_told_as_what_they_are(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask, "CUT_AFTER", 0.0)
+    monkeypatch.setattr(cuts, "CUT_AFTER", 0.0)
     site.sandbox.behaviour = faults(Fault("reset-after-billing", times=3))
     notes: list[str] = []
     await site.run("A fox", "A crow", "A hare", note=notes.append)

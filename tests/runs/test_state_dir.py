@@ -1,6 +1,7 @@
 """The ledger on another disk than the pictures."""
 
 import sqlite3
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ async def test_the_ledger_and_its_lock_are_kept_where_the_job_says(site: Site, e
     assert not (site.output / ".pipeline" / "ledger.db").exists()
     assert await site.asks() == 0
     assert elsewhere.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("inside", [".pipeline", "state", "."])
+async def test_the_ledger_may_be_kept_in_the_output_folder_itself(site: Site, inside: str) -> None:
+    state_dir = str(Path("..") / site.output.parent.name / site.output.name / inside)
+    site.output.mkdir()
+    with chdir(site.output.parent):
+        assert (await site.run("A fox", state_dir=state_dir)).exit_code == 0
+        assert await site.asks() == 0
+        assert verify(site.output).sound
 
 
 async def test_an_output_folder_remembers_where_its_ledger_is(site: Site, elsewhere: Path) -> None:

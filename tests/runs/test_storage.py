@@ -152,7 +152,7 @@ async def test_a_run_that_has_begun_returns_its_summary_even_if_the_ledger_cant_
         raise StorageFailed("the ledger can't be used: disk I/O error")
 
     def break_it(record: Record) -> None:
-        for name in ("images", "maybe_billed"):
+        for name in ("of_items", "maybe_billed"):
             monkeypatch.setattr(Ledger, name, refuse)
 
     summary = await site.run("A fox", on_record=break_it)

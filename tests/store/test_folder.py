@@ -208,7 +208,7 @@ def test_a_file_that_really_cannot_grow_is_a_storage_error(tmp_path: Path) -> No
         check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_500, 20_500)),
     )
-    assert "file too large, then run again" in done.stdout
+    assert "file too large; see to it, then run again" in done.stdout
     assert files(tmp_path) == [".pipeline/lock"]
 
 

@@ -1,0 +1,130 @@
+"""The floor: aiohttp and nothing else. The same requests and the same files, with none of the promises.
+
+Its options: `check` hashes each picture and walks its chunks, as anyone must who wants to know that it is whole;
+`fsync` puts each file on the disk before it counts as delivered.
+"""
+
+import asyncio
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+
+import aiohttp
+
+from bench.assignment import Assignment, received
+
+
+class PngWalk:
+    """The CRC of every chunk of one PNG, as its bytes stream past."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._left = 0
+        self._crc = 0
+        self.whole = False
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes, the signature included."""
+        view, at = memoryview(data), 0
+        while at < len(view):
+            if self._left:
+                piece = view[at : at + self._left]
+                self._crc = zlib.crc32(piece, self._crc)
+                self._left -= len(piece)
+                at += len(piece)
+                continue
+            # 12 bytes lie between two chunks' data: the CRC of one, the length and the type of the next. Before the
+            # first chunk the last 4 bytes of the signature stand where a CRC would.
+            wanted = 16 - len(self._rest) if not self._crc else 12 - len(self._rest)
+            self._rest += bytes(view[at : at + wanted])
+            at += wanted
+            self._between()
+
+    def _between(self) -> None:
+        size = 12 if self._crc else 16
+        if len(self._rest) == 4 and self._crc == zlib.crc32(b"IEND"):
+            self.whole = int.from_bytes(self._rest) == self._crc
+        if len(self._rest) < size:
+            return
+        crc, length, kind = struct.unpack(">II4s", self._rest[-12:])
+        if self._crc and crc != self._crc:
+            raise ValueError("a chunk is damaged")
+        self._rest, self._left, self._crc = b"", length, zlib.crc32(kind)
+
+
+class Work:
+    """One assignment, done by as many workers as it may have in flight."""
+
+    def __init__(self, session: aiohttp.ClientSession, assignment: Assignment) -> None:
+        self.session = session
+        self.assignment = assignment
+        self.urls: list[str] = []
+        self.fetching = asyncio.Semaphore(assignment.in_flight)
+
+    async def ask(self, number: int) -> str:
+        """One request; the URL in its answer."""
+        async with self.session.post(self.assignment.endpoint, json=self.assignment.body(number)) as response:
+            found = await response.json()
+        url: str = found["data"][0]["url"]
+        self.urls.append(url)
+        return url
+
+    async def fetch(self, url: str) -> None:
+        """One picture into its file."""
+        options = self.assignment.options
+        digest, walk = hashlib.sha256(), PngWalk()
+        async with self.session.get(url) as response:
+            response.raise_for_status()
+            descriptor = os.open(self.assignment.path(url), os.O_WRONLY | os.O_CREAT, 0o666)
+            while piece := await response.content.readany():
+                os.write(descriptor, piece)
+                if "check" in options:
+                    digest.update(piece)
+                    walk.feed(piece)
+        if "check" in options and not walk.whole:
+            raise ValueError(f"{url} is not whole")
+        if "fsync" in options:
+            await asyncio.to_thread(os.fsync, descriptor)
+        os.close(descriptor)
+
+    async def both(self, number: int) -> None:
+        """An item: its request, and its picture as soon as another request may take this one's place."""
+        url = await self.ask(number)
+        self._downloads.create_task(self._fetched(url))
+
+    async def _fetched(self, url: str) -> None:
+        async with self.fetching:
+            await self.fetch(url)
+
+    async def run(self) -> None:
+        """All of it."""
+        task = self.assignment.task
+        do: Callable[[int], Awaitable[object]] = {"ask": self.ask, "fetch": self._fetch_number, "both": self.both}[task]
+        numbers = iter(range(self.assignment.items))
+        async with asyncio.TaskGroup() as self._downloads, asyncio.TaskGroup() as workers:
+            for _ in range(self.assignment.in_flight):
+                workers.create_task(_work(do, numbers))
+
+    async def _fetch_number(self, number: int) -> None:
+        await self.fetch(self.assignment.url(number))
+
+
+async def _work(do: Callable[[int], Awaitable[object]], numbers: Iterator[int]) -> None:
+    for number in numbers:
+        await do(number)
+
+
+async def main(assignment: Assignment) -> None:
+    """Do the assignment."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+        work = Work(session, assignment)
+        await work.run()
+    if assignment.task == "ask":
+        assignment.hand_in(work.urls)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(received()))

@@ -1,0 +1,65 @@
+"""This program's own way of an item up to the receipt of its answer, over the same objects that `run` wires.
+
+What it includes: expanding the job, the decision about each item, breaker, throttle, budget, pace, the attempt's intent
+committed before its POST, the POST, the answer committed as it came, and its reading. Only the download is left out.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+
+from bench.assignment import Assignment, received
+from pipeline import jobfile, settings, view
+from pipeline.commands.opening import LEDGER, planner
+from pipeline.commands.wiring import wire
+from pipeline.gate import Gate
+from pipeline.ledger import Ledger
+from pipeline.model import Request
+from pipeline.plan import Selection, requests
+from pipeline.pool import run_pool
+from pipeline.store import Store
+
+
+async def main(assignment: Assignment, path: Path) -> None:
+    """Do the assignment, as the job at `path` has it."""
+    job = jobfile.load(path)
+    endpoint = settings.resolve(job.endpoint, {})
+    gate, urls = Gate(), list[str]()
+    with Store(job.output) as store, Ledger(store.state / LEDGER) as ledger:
+        ledger.start_run("bench", view.utc_now(), job.endpoint)
+        async with AsyncExitStack() as stack:
+            producer = await wire(
+                run="bench",
+                limits=job.limits,
+                planned=0,
+                endpoint=endpoint,
+                store=store,
+                ledger=ledger,
+                gate=gate,
+                on_record=_ignore,
+                note=_ignore,
+                stack=stack,
+            )
+            decisions = planner(job, ledger, endpoint.base, Selection()).decisions(jobfile.expand(job))
+
+            def work() -> Iterator[Request]:
+                for decision in decisions:
+                    yield from requests(decision, 1)
+
+            async def ask(request: Request) -> None:
+                for claim in await producer.asker.ask(request.item, request.indexes):
+                    urls.append(claim.image.url or "")
+
+            await run_pool(job.limits.concurrency, work(), ask, is_open=lambda: gate.reason is None)
+    assignment.hand_in(urls)
+
+
+def _ignore(_: object) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    anyio.run(main, received(), Path(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""What is measured, one file each: `run(bench)` gives the tables of its section."""

@@ -1,0 +1,32 @@
+"""Connections that are cut off after always the same time: no chance, but something on the way that does it."""
+
+from collections import deque
+
+CUTS = 3
+"""Requests cut off after the same time, from which on a person is told."""
+
+CUT_AFTER = 10.0
+"""Seconds below which that may well be chance."""
+
+ALIKE = 2.0
+"""Seconds by which the times may differ."""
+
+CUT_OFF = (
+    "{number} requests were cut off after about {span} each: something between this machine and the API ends "
+    "connections that wait so long; raise its idle time-out, or go around it"
+)
+
+
+class Cuts:
+    """The times after which the latest requests were cut off."""
+
+    def __init__(self) -> None:
+        self._ages: deque[float] = deque(maxlen=CUTS)
+
+    def constant(self, age: float) -> bool:
+        """Take note of a request cut off after `age` seconds; whether that has now become a habit."""
+        self._ages.append(age)
+        if len(self._ages) < CUTS or min(self._ages) < CUT_AFTER or max(self._ages) - min(self._ages) > ALIKE:
+            return False
+        self._ages.clear()
+        return True

@@ -1,0 +1,55 @@
+"""What a run has done and spent so far, request by request."""
+
+from dataclasses import dataclass, replace
+
+from pipeline.model import CREDITS_PER_USD, Generation
+
+ABSURD = 100
+"""Times the list price from which on a cost is taken for a mistake of the server."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has done so far.
+
+    Attributes:
+        requests: POSTs that left this machine, answered or not.
+        tokens: Tokens that paid answers cost.
+        usd: Dollars that paid answers cost, where they say so.
+        unknown_cost: Paid answers that did not say what they cost in tokens.
+        absurd_cost: Paid answers that named a cost nobody can believe; they count at list price.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    unknown_cost: int = 0
+    absurd_cost: int = 0
+
+
+@dataclass(slots=True)
+class Bill:
+    """What one request has cost, as far as is known: its price is reserved, its outcome corrects it.
+
+    Attributes:
+        reserved: Tokens that the budget holds for it.
+        price: Tokens by list price, None where unknown.
+        images: Images that it may ask for.
+        epoch: Of the throttle, when it was let in.
+        cost: Tokens it has cost or may have cost.
+    """
+
+    reserved: int
+    price: int | None
+    images: int
+    epoch: int
+    cost: int = 0
+
+
+def believable(generation: Generation, bill: Bill, tally: Tally) -> Generation:
+    """The answer, with its list price where it names a cost that is out of all proportion."""
+    if not bill.price or (generation.tokens_used or 0) <= ABSURD * bill.price:
+        return generation
+    tally.absurd_cost += 1
+    dollars = None if generation.usd is None else bill.price / CREDITS_PER_USD
+    return replace(generation, tokens_used=bill.price, usd=dollars)

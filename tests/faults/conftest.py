@@ -1,0 +1,23 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import retry
+from pipeline.api import account
+from pipeline.sandbox import Sandbox
+from tests.runs.site import Site
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for long between two attempts, or two calls of the log."""
+    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
+    monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
+    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
+
+
+@pytest.fixture
+async def site(tmp_path: Path, _quick: None) -> AsyncIterator[Site]:
+    async with Sandbox() as sandbox:
+        yield Site(tmp_path, sandbox)

@@ -1,0 +1,185 @@
+"""A disk that fails, at each step there is: the run ends with a documented code, and the next one finishes from there.
+
+As SQLite is tested: the first call fails, then the second, and so on until a run ends before the fault strikes.
+"""
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import retry, verify
+from pipeline.errors import StorageFailed
+from pipeline.ledger import writing
+from pipeline.sandbox import Sandbox
+from tests.faults.injector import CALLS, Injector
+from tests.faults.scale import count
+from tests.runs.site import Site
+
+ERRORS = {
+    "open": (errno.EMFILE, errno.EACCES, errno.EIO),
+    "write": (errno.ENOSPC, errno.EDQUOT, errno.EIO),
+    "fsync": (errno.EIO, errno.ENOSPC, errno.EDQUOT),
+    "ftruncate": (errno.EIO,),
+    "replace": (errno.EACCES, errno.ENOSPC, errno.EIO),
+    "link": (errno.EPERM, errno.EMLINK, errno.ENOSPC),
+    "unlink": (errno.EIO, errno.EACCES),
+    "mkdir": (errno.ENOSPC, errno.EACCES),
+    "scandir": (errno.EIO, errno.EACCES),
+    "stat": (errno.EIO, errno.EACCES),
+}
+
+PROMPTS: tuple[Any, ...] = ({"prompt": "A fox", "count": 2}, "A crow", {"id": "hero", "prompt": "A new hero"})
+
+assert set(ERRORS) == set(CALLS)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
+
+
+async def prepared(folder: Path, sandbox: Sandbox) -> Path:
+    """An output folder in which the picture lies that one of the prompts is to replace."""
+    site = Site(folder, sandbox)
+    await site.run({"id": "hero", "prompt": "An old hero"})
+    return site.output
+
+
+def copies(folder: Path, sandbox: Sandbox, output: Path) -> Iterator[Site]:
+    """One site after the other, each beginning where the prepared one stands."""
+    number = 0
+    while True:
+        number += 1
+        site = Site(folder / str(number), sandbox)
+        shutil.copytree(output, site.output)
+        yield site
+        shutil.rmtree(site.folder)
+
+
+async def attempt(site: Site) -> int:
+    """Run the job; its exit code. Anything but a documented end is an error."""
+    try:
+        return (await site.run(*PROMPTS)).exit_code
+    except StorageFailed as error:
+        return error.exit_code
+
+
+async def check(site: Site, before: int) -> None:
+    """The next run finishes without paying for anything again."""
+    assert await attempt(site) == 0
+    assert site.sandbox.books.count() - before == len(PROMPTS), "something was paid for twice"
+    assert site.billed() == (1 + 2 + 1 + 1) * 126_000
+    assert verify(site.output).sound
+    assert len(site.pictures()) == 4, "something was left behind"
+
+
+@pytest.mark.timeout(count(120, 1800))
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "for good"])
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [(call, number) for call, numbers in ERRORS.items() for number in numbers[: count(1, 9)]],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else value,
+)
+async def test_whatever_call_fails_the_next_run_finishes_and_pays_for_nothing_again(
+    tmp_path: Path, call: str, number: int, sticky: bool
+) -> None:
+    async with Sandbox() as sandbox:
+        output = await prepared(tmp_path, sandbox)
+        for nth, site in enumerate(copies(tmp_path, sandbox, output), 1):
+            before = sandbox.books.count()
+            with Injector(site.output, call, number, nth, sticky=sticky).active() as injector:
+                code = await attempt(site)
+            assert code in (0, 1, 6), f"exit code {code} when {call} number {nth} failed"
+            await check(site, before)
+            if not injector.struck:
+                break
+    assert nth > 1, f"nothing calls os.{call}"
+
+
+class Flaky:
+    """Lets the Nth step inside SQLite fail, as a real error of SQLite's own."""
+
+    def __init__(self, nth: int, *, sticky: bool) -> None:
+        self._left = nth
+        self._sticky = sticky
+        self.struck = 0
+
+    def __call__(self) -> int:
+        self._left -= 1
+        strikes = self._left == 0 or (self._sticky and self._left < 0)
+        self.struck += strikes
+        return int(strikes)
+
+
+@pytest.mark.timeout(count(120, 1800))
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "for good"])
+async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sticky: bool
+) -> None:
+    commit = writing.Ledger._commit
+    steps = count(60, 1)
+    async with Sandbox() as sandbox:
+        output = await prepared(tmp_path, sandbox)
+        for round_, site in enumerate(copies(tmp_path, sandbox, output)):
+            before = sandbox.books.count()
+            flaky = Flaky(1 + round_ * steps, sticky=sticky)
+
+            def failing(ledger: writing.Ledger, batch: Any, flaky: Flaky = flaky) -> None:
+                ledger._writer.set_progress_handler(flaky, 1)
+                try:
+                    commit(ledger, batch)
+                finally:
+                    ledger._writer.set_progress_handler(None, 1)
+
+            monkeypatch.setattr(writing.Ledger, "_commit", failing)
+            code = await attempt(site)
+            monkeypatch.setattr(writing.Ledger, "_commit", commit)
+            assert code in (0, 6), f"exit code {code} when step {1 + round_ * steps} failed"
+            assert await attempt(site) == 0
+            assert verify(site.output).sound
+            sent = sandbox.books.requests()[before:]
+            assert {row.client_request_id for row in sent} <= known(site), (
+                "a request left that the ledger does not know"
+            )
+            assert site.billed() == 126_000 + sum(row.credits for row in sent), "a bill is not in the books"
+            if not flaky.struck:
+                break
+    assert round_ > 0
+
+
+def known(site: Site) -> set[str]:
+    """The ids of all attempts that the ledger knows."""
+    connection = sqlite3.connect(site.output / ".pipeline" / "ledger.db")
+    try:
+        return {name for (name,) in connection.execute("SELECT id FROM attempts")}
+    finally:
+        connection.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a limit that a process sets for itself")
+async def test_a_ledger_that_is_full_stops_the_run_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = writing.Ledger.__init__
+    async with Sandbox() as sandbox:
+        site = Site(tmp_path, sandbox)
+        await site.run("An old hero")
+
+        def full(ledger: writing.Ledger, path: Path) -> None:
+            opened(ledger, path)
+            (pages,) = ledger._writer.execute("PRAGMA page_count").fetchone()
+            ledger._writer.execute(f"PRAGMA max_page_count = {pages}")
+
+        monkeypatch.setattr(writing.Ledger, "__init__", full)
+        summary = await site.run(*(f"Fox {number} " + "very " * 60 for number in range(40)))
+        assert summary.exit_code == 6
+        assert "full" in (summary.reason or "")
+        monkeypatch.setattr(writing.Ledger, "__init__", opened)
+        assert (await site.run()).exit_code == 0
+        assert site.billed() == sandbox.books.billed_credits()
