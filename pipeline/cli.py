@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, StopRun, UsageError
+from pipeline.text import printable
 from pipeline.version import __version__
 
 if TYPE_CHECKING:
@@ -305,9 +306,9 @@ def _bug(error: Exception) -> int:
 def _tell(error: StopRun, *, as_json: bool) -> None:
     """Say what stopped the program: on stderr for people, and with --json on stdout for programs."""
     problems = error.problems if isinstance(error, UsageError) else ()
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {printable(str(error))}", file=sys.stderr)
     for problem in problems[:PROBLEMS_SHOWN]:
-        print(f"  {problem}", file=sys.stderr)
+        print(f"  {printable(str(problem))}", file=sys.stderr)
     if len(problems) > PROBLEMS_SHOWN:
         print(f"  and {len(problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
     if as_json:

@@ -94,7 +94,8 @@ class ManifestLog:
 
     def _open(self) -> IO[bytes]:
         # A line that a killed run left unfinished would swallow the first of ours.
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        how = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(self._path, how, 0o666)
         log = os.fdopen(descriptor, "r+b", buffering=0)
         end = log.seek(0, os.SEEK_END)
         while end and not _ends_line(log, end):
@@ -129,9 +130,10 @@ def write(path: Path, records: Iterable[Record]) -> None:
     """
     fresh = path.with_name(f".{path.name}.new")
     try:
-        with fresh.open("wb") as out:
-            for record in records:
-                out.write(to_line(record))
+        fresh.unlink(missing_ok=True)
+        # Made anew, whatever stood there: never written through a link.
+        with fresh.open("xb") as out:
+            out.writelines(to_line(record) for record in records)
             out.flush()
             if _same(fresh, path):
                 return

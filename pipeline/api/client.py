@@ -5,10 +5,12 @@ import json
 import os
 import ssl
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
 import aiohttp
+import anyio
 
 from pipeline.api.wire import Answer
 from pipeline.errors import MaybeBilled, NotSent, UsageError
@@ -17,8 +19,11 @@ from pipeline.web import Sent
 
 PATH = "/v1/images/generations"
 
-MAX_ANSWER = 64 * 1024 * 1024
+MAX_ANSWER = 48 * 1024 * 1024
 """Bytes of an answer that are read: four pictures in base64 fit, a decompression bomb does not."""
+
+LARGE = 256 * 1024
+"""Bytes above which only one answer is read at a time, so that many of them do not fill the memory together."""
 
 
 _SHORTEST_SECRET = 12
@@ -33,6 +38,7 @@ class Client:
         self._url = endpoint.base + PATH
         self._key = endpoint.key
         self._max_answer = max_answer
+        self._large = anyio.Lock()
 
     async def post(self, attempt: str, body: Mapping[str, Any], sent: Sent | None = None) -> Answer:
         """Send one request and read its answer, whatever its status.
@@ -77,15 +83,20 @@ class Client:
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         body, whole = bytearray(), True
-        try:
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > self._max_answer:
-                    whole = False
-                    break
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            whole = False
-        return self._without_key(Answer(response.status, headers, bytes(body), whole))
+        async with AsyncExitStack() as turn:
+            try:
+                async for chunk in response.content.iter_any():
+                    if len(body) <= LARGE < len(body) + len(chunk):
+                        await turn.enter_async_context(self._large)
+                    body += chunk
+                    if len(body) > self._max_answer:
+                        # Nobody can read it: enough is kept for a person to see what it was.
+                        del body[LARGE:]
+                        whole = False
+                        break
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                whole = False
+            return self._without_key(Answer(response.status, headers, bytes(body), whole))
 
     def _without_key(self, answer: Answer) -> Answer:
         """The answer without our key, should the server have echoed it: from here on it could end up anywhere."""
@@ -93,7 +104,9 @@ class Client:
         if len(key) < _SHORTEST_SECRET:
             return answer
         headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
-        return replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"***"))
+        secret = key.encode()
+        body = answer.body.replace(secret, b"***") if secret in answer.body else answer.body
+        return replace(answer, headers=headers, body=body)
 
 
 def _is_local(error: Exception) -> bool:

@@ -47,14 +47,10 @@ def parse(text: str) -> Template:
         BadTemplate: A brace is neither doubled nor around the name of a variable.
     """
     text = text.strip()
-<<<<<<< HEAD
     if "{" not in text and "}" not in text:
         return Template((text,), (), ())
-    texts, fields, end = [""], [], 0
-=======
     texts, fields, end = [], [], 0
     pieces: list[str] = []  # of the next text: adding to it brace by brace would take the square of their number
->>>>>>> security
     for token in _TOKEN.finditer(text):
         pieces.append(text[end : token.start()])
         end = token.end()

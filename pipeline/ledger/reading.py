@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -258,6 +259,8 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
         sqlite3.Error: SQLite can't open it.
         StorageFailed: It was written by a newer version of this program, or by another one.
     """
+    if path is not None and mode == "rwc":
+        _make_private(path)
     name = f"{path.absolute().as_uri()}?mode={mode}" if path else ":memory:"
     connection = sqlite3.connect(name, uri=path is not None, check_same_thread=False, isolation_level=None)
     try:
@@ -279,6 +282,18 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the file where it is missing, for its owner alone, as SQLite then makes the files beside it.
+
+    Raises:
+        StorageFailed: The disk refused, or a symbolic link stands in its place.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    except OSError as error:
+        raise storage_failed(path, error) from None
 
 
 def _in_memory(connection: sqlite3.Connection, version: int) -> sqlite3.Connection:
