@@ -15,6 +15,7 @@ from pipeline.text import printable
 from pipeline.version import __version__
 
 if TYPE_CHECKING:
+    from pipeline.commands.summary import Summary
     from pipeline.model import Job
     from pipeline.plan import Selection
 
@@ -173,6 +174,26 @@ def _positive(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    summary = _unchanged(arguments) or _made(arguments)
+    if arguments.json:
+        print(json.dumps(summary.as_dict()))
+    elif not arguments.quiet:
+        print("\n".join(summary.lines()))
+    if summary.reason:
+        print(f"error: {summary.reason}", file=sys.stderr)
+    return summary.exit_code
+
+
+def _unchanged(arguments: argparse.Namespace) -> "Summary | None":
+    """What a run without anything to do comes to; None where something may have to be done."""
+    if arguments.only or arguments.limit or arguments.force or arguments.retry_failed:
+        return None
+    from pipeline.commands.unchanged import Asked, unchanged
+
+    return unchanged(Asked(arguments.job, arguments.endpoint, arguments.output), os.environ)
+
+
+def _made(arguments: argparse.Namespace) -> "Summary":
     from pipeline.commands.run import run
     from pipeline.progress import Progress, mode_for
 
@@ -186,14 +207,7 @@ def _run(arguments: argparse.Namespace) -> int:
     # What is loaded by now stays, and a run makes nothing that refers to itself: the collector need hardly look.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    summary = run(job, selection=_selection(arguments), progress=lambda total: Progress(total, mode=mode))
-    if arguments.json:
-        print(json.dumps(summary.as_dict()))
-    elif not arguments.quiet:
-        print("\n".join(summary.lines()))
-    if summary.reason:
-        print(f"error: {summary.reason}", file=sys.stderr)
-    return summary.exit_code
+    return run(job, selection=_selection(arguments), progress=lambda total: Progress(total, mode=mode))
 
 
 def _plan(arguments: argparse.Namespace) -> int:

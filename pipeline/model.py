@@ -256,6 +256,8 @@ class Job:
         endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
         output: The output folder.
         state_dir: Where the ledger and its lock are kept; None for inside the output folder.
+        included: The files whose rows are prompt entries.
+        given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
         entries: The prompt entries, for `jobfile.expand` alone.
     """
@@ -267,3 +269,5 @@ class Job:
     limits: Limits
     entries: tuple[Any, ...] = ()
     state_dir: Path | None = None
+    included: tuple[Path, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)

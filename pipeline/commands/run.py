@@ -19,6 +19,7 @@ from pipeline.commands.need import Need
 from pipeline.commands.opening import opened, planner, read_again, require_matches
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
+from pipeline.commands.unchanged import remember
 from pipeline.errors import StopRun, StorageFailed
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Attempt, Books, ImageRow, Ledger, LedgerReader
@@ -52,6 +53,7 @@ class Run:
         endpoint: Where requests go.
         progress: Shows how it goes.
         on_record: Told of each image as soon as it is done.
+        environ: Where the base URL was looked up.
     """
 
     job: Job
@@ -59,6 +61,7 @@ class Run:
     endpoint: settings.Endpoint
     progress: Callable[[int], Progress]
     on_record: Callable[[Record], None] | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
     started_at: str = ""
     made: int = 0
@@ -89,6 +92,9 @@ class Run:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
                     ledger.end_run(self.id, view.utc_now(), summary.exit_code)
+            if self.selection == Selection():
+                with suppress(StorageFailed):
+                    remember(self.job, ledger, summary, self.environ)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
     def _count(self, plan: Planner) -> Need:
@@ -275,10 +281,11 @@ async def run_async(
     Raises:
         StopRun: It could not begin: no key, the folder is locked or can't be written.
     """
-    endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    endpoint = settings.resolve(job.endpoint, environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
     try:
-        return await Run(job, selection or Selection(), endpoint, quiet, on_record)()
+        return await Run(job, selection or Selection(), endpoint, quiet, on_record, environ)()
     except BaseExceptionGroup as group:
         # What the caller's own `on_record` raised, as it was raised.
         raise first_of(group) from None

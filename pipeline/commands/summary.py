@@ -101,7 +101,9 @@ class Summary:
         unchanged = self.saved - self.made
         head = f"{self.job}: {grouped(self.saved)} of {plural(self.images, 'image')} there"
         parts = [f"{grouped(self.made)} made now", f"{grouped(unchanged)} unchanged"]
-        cost = f"no cost (at the real API {usd(self.usd)})" if self.endpoint == SANDBOX else usd(self.usd)
+        cost = usd(self.usd)
+        if self.endpoint == SANDBOX:
+            cost = f"no cost (at the real API {cost})" if self.usd else "no cost"
         spent = f"{plural(self.requests, 'request')}, {grouped(self.tokens_used)} tokens, {cost}"
         lines = [f"{head} ({', '.join(parts)})", f"  {spent}, {duration(self.seconds)}, via {self.endpoint}"]
         if self.unknown_cost:

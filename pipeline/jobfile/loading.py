@@ -127,6 +127,8 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         limits=Limits(**{name: value for name, value in spec.limits.model_dump().items() if value is not None}),
         entries=tuple(found),
         state_dir=None if spec.state_dir is None else Path(spec.state_dir),
+        included=tuple(dict.fromkeys(entry.file for entry in found if entry.file is not None)),
+        given={key: str(value) for key, value in instead.items() if key != "limits"},
     )
 
 

@@ -222,6 +222,16 @@ class LedgerReader:
         """The saved images that the ledger believes to be at this path."""
         return [ImageRow(*row) for row in self._read(f"SELECT {_IMAGE} FROM images WHERE path = ?", (path,))]
 
+    def stamped(self) -> str | None:
+        """What the last run has left, if it ended with nothing more to do and none has begun since."""
+        rows = self._read("SELECT facts FROM stamp", ())
+        return rows[0][0] if rows else None
+
+    def saved_files(self) -> Iterator[tuple[str, int, int | None]]:
+        """Path, bytes and time of modification of every saved file in the output folder."""
+        query = "SELECT path, bytes, mtime_ns FROM images WHERE state = 'saved' AND path NOT LIKE '.pipeline/%'"
+        return self._stream(query)
+
     def saved_images(self) -> Iterator[ImageRow]:
         """Every saved image, by key and index."""
         query = f"SELECT {_IMAGE} FROM images WHERE state = 'saved' ORDER BY key, idx"

@@ -37,6 +37,7 @@ CREATE INDEX attempts_unbilled ON attempts (seq) WHERE state = 'unbilled';
 
 _FOLDER = """
 CREATE TABLE folder (output TEXT NOT NULL) STRICT;  -- whose ledger this is, where it is kept elsewhere
+CREATE TABLE stamp (facts TEXT NOT NULL) STRICT;    -- left by a run that ended with nothing more to do; JSON
 """
 
 SCHEMA = f"""

@@ -19,9 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anyio
-import anyio.to_thread
-
 from pipeline.errors import StorageFailed
 from pipeline.ledger.reading import LedgerReader, connect, storage_failed
 from pipeline.ledger.rows import ImageRow, Recipe, columns, marks, values
@@ -59,6 +56,10 @@ class Ledger(LedgerReader):
         except BaseException:
             self._writer.close()
             raise
+        # Imported here and below: whoever only reads needs no event loop.
+        import anyio
+        import anyio.to_thread
+
         self._queue: list[_Entry] = []
         self._turn = anyio.Lock()
         self._thread = anyio.CapacityLimiter(1)
@@ -77,6 +78,7 @@ class Ledger(LedgerReader):
         `endpoint` is the job's word for where it asks, `base` the place itself.
         """
         self._write_now(
+            ("DELETE FROM stamp", ()),
             (
                 "INSERT INTO runs (id, started_at, endpoint, base) VALUES (?, ?, ?, ?)",
                 (run, at, endpoint, base or endpoint),
@@ -169,6 +171,10 @@ class Ledger(LedgerReader):
             ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
         )
 
+    def stamp(self, facts: str) -> None:
+        """Leave word that there is nothing more to do; the next run takes it away."""
+        self._write_now(("DELETE FROM stamp", ()), ("INSERT INTO stamp (facts) VALUES (?)", (facts,)))
+
     def belong_to(self, output: str) -> None:
         """Write down which output folder this ledger is about, where it does not lie in it."""
         self._write_now(("DELETE FROM folder", ()), ("INSERT INTO folder (output) VALUES (?)", (output,)))
@@ -220,6 +226,9 @@ class Ledger(LedgerReader):
             raise entry.error
 
     async def _write(self, *statements: Statement) -> None:
+        import anyio
+        import anyio.to_thread
+
         entry = _Entry(statements)
         self._queue.append(entry)
         # A commit that has begun must be seen through: whoever is cancelled meanwhile still learns of it on restart.

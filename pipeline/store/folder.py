@@ -9,8 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import anyio.to_thread
-
 from pipeline.errors import StorageFailed
 from pipeline.store.disk import (
     BINARY,
@@ -94,6 +92,9 @@ class Part:
         Returns:
             The file's modification time in nanoseconds, for `inspect`.
         """
+        # Imported here: whoever only looks at files needs no event loop.
+        import anyio.to_thread
+
         return await anyio.to_thread.run_sync(self.land_now, name)
 
     def land_now(self, name: str) -> int:
