@@ -2,23 +2,38 @@
 
 import re
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-_SIGNATURE = re.compile(
-    r"(?:^|[&;])(?:x-(?:amz|goog|tos|oss|cos|ms)-[a-z-]*|expires|signature|policy|key-pair-id|ossaccesskeyid"
-    r"|awsaccesskeyid|googleaccessid|sig|sign|token|access_token|auth|auth_key|key|hmac)=",
+_NAMES = re.compile(
+    r"x-(?:amz|goog|tos|oss|cos|ms)-.*|q-sign.*|expires|signature|policy|key-pair-id|ossaccesskeyid|awsaccesskeyid"
+    r"|googleaccessid|sig|sign|token|.*[-_]token|auth|auth[-_]key|key|hmac|hdn..|verify|jwt|password|secret",
     re.IGNORECASE,
 )
 """The parameters by which the clouds, and people, sign a URL."""
+
+_SECRET = re.compile(r"[\w+/=~.-]{24,}", re.ASCII)
+"""A value that looks like one, whatever its name."""
 
 _DATE = re.compile(r"(\d{8}T\d{6})Z")
 _NUMBER = re.compile(r"\d{1,12}")
 
 
 def without_signature(url: str) -> str:
-    """A URL as a file that others read may hold it: one that is signed loses its query, which would let them in."""
-    rest, mark, query = url.partition("?")
-    return rest if mark and _SIGNATURE.search(query) else url
+    """A URL as a file that others read may hold it: one that is signed loses its query, which would let them in.
+
+    So does one with a parameter that looks like a secret; user names, passwords and fragments are left out of any.
+    """
+    plain = url.partition("#")[0]
+    scheme, mark, rest = plain.partition("://")
+    if mark:
+        host, slash, path = rest.partition("/")
+        plain = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    before, asks, query = plain.partition("?")
+    if not asks:
+        return plain
+    pairs = parse_qsl(query.replace(";", "&"), keep_blank_values=True)
+    signed = any(_NAMES.fullmatch(name) or _SECRET.fullmatch(value) for name, value in pairs)
+    return before if signed or not pairs else plain
 
 
 def expires_at(url: str) -> float | None:

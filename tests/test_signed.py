@@ -18,13 +18,19 @@ MOMENT = datetime(2026, 11, 23, 2, 30, tzinfo=UTC).timestamp()
         "w=10&sig=abc",
         "Policy=p&Key-Pair-Id=k",
         "token=secret",
+        "q-sign-algorithm=sha1&q-signature=4f",
+        "hdnts=exp=1~hmac=2",
+        "X%2DAmz%2DSignature=5a",
+        "jwt=a.b.c",
+        "anything=5a6d626f78c0ffee5a6d626f78c0ffee",
+        "#sig=1",
     ],
 )
 def test_a_signed_url_loses_its_query(query: str) -> None:
     assert without_signature(f"{CDN}?{query}") == CDN
 
 
-@pytest.mark.parametrize("query", ["", "?", "?w=100&seed=7", "?style=key", "?monkey=1", "?design=flat"])
+@pytest.mark.parametrize("query", ["", "?w=100&seed=7", "?style=key", "?monkey=1", "?design=flat"])
 def test_any_other_url_stays_as_it_is(query: str) -> None:
     assert without_signature(CDN + query) == CDN + query
 

@@ -1,5 +1,6 @@
 """One POST to the API: bytes out, bytes in, and whether they may have been billed. It tries once and judges nothing."""
 
+import base64
 import errno
 import json
 import os
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import anyio
@@ -100,13 +102,21 @@ class Client:
 
     def _without_key(self, answer: Answer) -> Answer:
         """The answer without our key, should the server have echoed it: from here on it could end up anywhere."""
-        key = self._key.reveal() if self._key else ""
-        if len(key) < _SHORTEST_SECRET:
-            return answer
-        headers = {name: value.replace(key, "***") for name, value in answer.headers.items()}
-        secret = key.encode()
-        body = answer.body.replace(secret, b"***") if secret in answer.body else answer.body
+        headers, body = answer.headers, answer.body
+        # Not kept at hand: whoever prints this object must find no key.
+        for secret in _forms(self._key.reveal()) if self._key else ():
+            if secret.encode() in body:
+                body = body.replace(secret.encode(), b"***")
+            headers = {name: value.replace(secret, "***") for name, value in headers.items()}
         return replace(answer, headers=headers, body=body)
+
+
+def _forms(key: str) -> tuple[str, ...]:
+    """A key as it is and as servers may write it: escaped in JSON, percent-encoded, in base64 and in hex."""
+    if len(key) < _SHORTEST_SECRET:
+        return ()
+    encoded = (base64.b64encode(key.encode()).decode().rstrip("="), key.encode().hex(), quote(key, safe=""))
+    return tuple(dict.fromkeys((key, key.replace("/", "\\/"), *encoded)))
 
 
 def _is_local(error: Exception) -> bool:
