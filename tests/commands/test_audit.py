@@ -107,7 +107,7 @@ async def test_what_is_too_young_to_be_booked_is_no_difference(site: Site) -> No
 
 async def test_what_is_unresolved_counts_as_far_as_the_log_knows_it(site: Site) -> None:
     site.sandbox.behaviour = faults("hang")
-    await site.run("A fox", stop_after=0.2)
+    await site.run("A fox", stop_when=lambda: site.posts)
     found = await audited(site)
     assert (found.books.unresolved, found.logged, found.balanced) == (PRICE, PRICE, True)
 

@@ -473,7 +473,7 @@ async def test_a_key_that_comes_back_with_its_slashes_escaped_is_not_told(tmp_pa
 @pytest.mark.parametrize("kind", SILENT)
 async def test_the_key_is_in_nothing_that_a_run_leaves_which_is_torn_down(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults(kind)
-    await site.run("A fox", environ={"AIML_API_KEY": KEY}, stop_after=0.3)
+    await site.run("A fox", environ={"AIML_API_KEY": KEY}, stop_when=lambda: site.posts, stop_after=0.1)
     assert site.posts == 1
     assert holders(site.folder, KEY) == []
 

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,26 +62,33 @@ class Site:
         selection: Selection | None = None,
         environ: Mapping[str, str] | None = None,
         on_record: Callable[[Record], None] | None = None,
+        stop_when: Callable[[], object] | None = None,
         stop_after: float = math.inf,
         note: Callable[[str], None] | None = None,
         **more: Any,
     ) -> Summary:
         """Run the job; `prompts` and `more` change it first, and stay.
 
-        After `stop_after` seconds it is torn down as by a kill, and the summary is that of the run before. What is said
-        to whoever watches goes to `note`.
+        As soon as `stop_when` holds, or so many seconds after that, it is torn down as by a kill; the summary is then
+        that of the run before. What is said to whoever watches goes to `note`.
         """
         job = self.load(*prompts, **more)
         given = {"AIML_API_KEY": KEY} if environ is None else environ
-        with anyio.move_on_after(stop_after):
-            self.summary = await run_async(
-                job,
-                selection=selection,
-                environ=given,
-                on_record=on_record,
-                progress=None if note is None else lambda total: Noting(total, note),
-            )
-        assert self.summary or stop_after < math.inf
+        call = partial(
+            run_async,
+            job,
+            selection=selection,
+            environ=given,
+            on_record=on_record,
+            progress=None if note is None else lambda total: Noting(total, note),
+        )
+        if stop_when is None and stop_after == math.inf:
+            self.summary = await call()
+            return self.summary
+        async with anyio.create_task_group() as group:
+            group.start_soon(_tear_down, group.cancel_scope, stop_when, stop_after)
+            self.summary = await call()
+            group.cancel_scope.cancel()
         return self.summary or Summary("", "", "", "")
 
     async def asks(self, *prompts: Any, **more: Any) -> int:
@@ -118,6 +126,13 @@ class Site:
     def replaced(self) -> list[bytes]:
         """What is kept in the state folder because something else took its name."""
         return [path.read_bytes() for path in sorted(self.output.glob(".pipeline/replaced/*"))]
+
+
+async def _tear_down(scope: anyio.CancelScope, when: Callable[[], object] | None, after: float) -> None:
+    while when and not when():
+        await anyio.sleep(0.005)
+    await anyio.sleep(0 if after == math.inf else after)
+    scope.cancel()
 
 
 class Noting(Progress):

@@ -12,6 +12,7 @@ from aiohttp import web
 from pipeline import Selection
 from pipeline import web as web_sockets
 from pipeline.commands import wiring
+from pipeline.ledger import LedgerReader
 from pipeline.produce import cuts
 from pipeline.sandbox import Behaviour, Fault
 from tests.runs.site import PRICE, Site, faults
@@ -136,6 +137,12 @@ async def test_a_charge_that_is_booked_after_the_run_is_found_by_the_next_one(si
     assert site.summary.lost == ()
 
 
+def doubted(site: Site) -> bool:
+    """Whether a request is waiting for its log to be read."""
+    with LedgerReader(site.output / ".pipeline" / "ledger.db") as ledger:
+        return any(attempt.state == "maybe" for attempt in ledger.ever_maybe_billed())
+
+
 def endless(*kinds: str) -> Any:
     """An upstream without a log that cuts its first answers."""
     left = list(kinds)
@@ -211,7 +218,7 @@ async def test_a_log_that_cannot_be_read_leaves_the_doubt_to_the_next_run(site: 
 
 async def test_another_endpoint_knows_nothing_of_what_was_sent_to_the_first(site: Site) -> None:
     async with serving(endless("cut"), picture=picture) as base:
-        await site.run("A fox", endpoint=base, limits={"settle": 3600, "patience": 0, "grace": 0}, stop_after=0.1)
+        await site.run("A fox", endpoint=base, limits={"settle": 3600}, stop_when=lambda: doubted(site))
     summary = await site.run("A fox", endpoint=site.sandbox.base, limits={"on_maybe": "hold"})
     assert dict(summary.failed) == {"maybe-billed": 1}
     assert site.posts == 0

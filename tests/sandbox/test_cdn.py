@@ -183,19 +183,18 @@ async def test_a_redirect_leads_to_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "least", "most"), [("cdn-endless", 3_000_000, None), ("cdn-drip", 1, 3), ("cdn-hang", 0, 0)]
+    ("kind", "enough", "most"), [("cdn-endless", 3_000_000, None), ("cdn-drip", 1, 1), ("cdn-hang", 1, 0)]
 )
 async def test_a_download_may_never_end(
-    kind: str, least: int, most: int | None, caplog: pytest.LogCaptureFixture
+    kind: str, enough: int, most: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     read = 0
     async with Sandbox(behaviour=Behaviour(faults=(Fault(kind),))) as sandbox, aiohttp.ClientSession() as session:
         url = await picture_url(sandbox)
-        with suppress(TimeoutError), anyio.fail_after(5 if kind == "cdn-endless" else 0.05):
+        with suppress(TimeoutError), anyio.fail_after(0.05 if kind == "cdn-hang" else 10):
             async with session.get(url) as response:
-                while read < 3_000_000:
+                while read < enough:
                     read += len(await response.content.readany())
         await fetch(f"{sandbox.cdn_base}/once-more")  # by now the sandbox has noticed that nobody reads on
-    assert read >= least
-    assert most is None or read <= most
+    assert read >= enough if most is None else read == most
     assert caplog.text == "", "a client that goes away is no error"
