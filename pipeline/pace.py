@@ -34,6 +34,10 @@ _SLOWEST = 10.0
 """Seconds between two turns, at most, that refusals can teach: a single one may come with a pause of an hour."""
 
 
+FIRST = 8
+"""Requests in flight at once to begin with, where nobody knows what the server bears."""
+
+
 class _Lessons:
     """The interval between turns that a server of unknown rate seems to bear.
 
@@ -143,7 +147,8 @@ class Throttle:
     """How many requests are in flight at once: `most`, or where the server's limit is unknown what it bears.
 
     Half as many after a refusal, one more after as many successes as are allowed at once (additive increase,
-    multiplicative decrease: Chiu and Jain, 1989).
+    multiplicative decrease: Chiu and Jain, 1989). It begins with few, lest a server that bears few refuse many at once,
+    and doubles until the first refusal (slow start: Jacobson, 1988).
 
     Attributes:
         limit: How many may be in flight now.
@@ -151,7 +156,7 @@ class Throttle:
     """
 
     def __init__(self, most: int, *, adaptive: bool) -> None:
-        self.limit = most
+        self.limit = min(most, FIRST) if adaptive else most
         self.in_flight = 0
         self._most = most
         self._adaptive = adaptive
@@ -190,7 +195,8 @@ class Throttle:
         if not self._adaptive or self.limit >= self._most:
             return
         self._successes += 1
-        if self._successes >= self.limit:
+        # Before the first refusal each success lets one more go: twice as many every round.
+        if self._successes >= self.limit or not self._epoch:
             self._successes = 0
             self.limit += 1
             self._grant()

@@ -517,3 +517,18 @@ def test_whatever_happens_the_limit_keeps_its_bounds_and_everybody_has_a_turn(se
         assert (ended, busy, throttle.in_flight) == (25, 0, 0)
 
     scenario()
+
+
+async def test_where_nobody_knows_what_a_server_bears_few_go_first_and_then_twice_as_many_every_round() -> None:
+    throttle = Throttle(64, adaptive=True)
+    rounds = []
+    while throttle.limit < 64:
+        rounds.append(throttle.limit)
+        for _ in range(throttle.limit):
+            throttle.accepted()
+    assert rounds == [8, 16, 32]
+    throttle.refused(await throttle.acquire())
+    assert throttle.limit == 32
+    for _ in range(32):
+        throttle.accepted()
+    assert throttle.limit == 33, "after a refusal it grows slowly"
