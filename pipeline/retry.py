@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import ParamSpec, TypeVar
 
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, retry_if_exception_type
@@ -52,6 +53,10 @@ TOKENS_A_SUCCESS = 0.1
 TOKEN_EVERY = 5.0
 """Seconds in which one more retry comes by itself, so that a run whose last requests all fail still ends."""
 
+_CHANCE = random.Random()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -185,9 +190,36 @@ class RetryBudget:
         self._tokens = min(TOKENS, self._tokens + elapsed / TOKEN_EVERY)
 
 
+class Attempts:
+    """Attempts by tenacity's rules. Nearly every first attempt succeeds: only a failure builds what counts them."""
+
+    def __init__(self, on: Callable[[BaseException], bool], rules: Callable[[], AsyncRetrying]) -> None:
+        """`on`: what is tried again; `rules`: makes the rules, once there is such a failure."""
+        self._on = on
+        self._rules = rules
+
+    async def __call__(self, attempt: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `attempt` as often as the rules allow; its result, or its last error."""
+        failed: list[Exception] = []
+        try:
+            return await attempt(*args, **kwargs)
+        except Exception as error:
+            if not self._on(error):
+                raise
+            failed.append(error)
+
+        async def again(*args: P.args, **kwargs: P.kwargs) -> T:
+            # To tenacity the first failure is the first attempt.
+            if failed:
+                raise failed.pop()
+            return await attempt(*args, **kwargs)
+
+        return await self._rules()(again, *args, **kwargs)
+
+
 def asking(
     limits: Limits, *, sleep: Sleep, rng: random.Random | None = None, clock: Clock = time.monotonic
-) -> AsyncRetrying:
+) -> Attempts:
     """The attempts of one request to the API; the last error is raised when no more are to be made.
 
     | after | again | counted | wait |
@@ -202,23 +234,30 @@ def asking(
         ProviderUnavailable: Nothing but 429 for longer than `limits.patience`, or an answer that asks for longer.
         StorageFailed: This machine has had too many files open for as long.
     """
-    history = _History(limits, rng or random.Random(), clock)
-    return AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, TryAgain) and not isinstance(error, MaybeBilled)),
-        after=history.after,
-        wait=history.wait,
-        stop=history.stop,
-        sleep=sleep,
-        reraise=True,
-    )
+
+    def rules() -> AsyncRetrying:
+        history = _History(limits, rng or random.Random(), clock)
+        return AsyncRetrying(
+            retry=retry_if_exception(_asked_again),
+            after=history.after,
+            wait=history.wait,
+            stop=history.stop,
+            sleep=sleep,
+            reraise=True,
+        )
+
+    return Attempts(_asked_again, rules)
 
 
-def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> AsyncRetrying:
+def _asked_again(error: BaseException) -> bool:
+    return isinstance(error, TryAgain) and not isinstance(error, MaybeBilled)
+
+
+def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> Attempts:
     """The attempts of one download: a GET costs nothing, so there are more of them.
 
     A picture is lost only when its server says several times in a row that it is not there.
     """
-    chance = rng or random.Random()
     gone = 0
 
     def after(state: RetryCallState) -> None:
@@ -238,11 +277,14 @@ def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> AsyncRetrying
     def wait(state: RetryCallState) -> float:
         error = _error(state)
         asked = error.retry_after if isinstance(error, DownloadBroken) else None
-        return max(full_jitter(state.attempt_number, chance), min(asked or 0.0, BACKOFF_CAP))
+        return max(full_jitter(state.attempt_number, rng or _CHANCE), min(asked or 0.0, BACKOFF_CAP))
 
-    return AsyncRetrying(
-        retry=retry_if_exception_type(DownloadBroken), after=after, stop=stop, wait=wait, sleep=sleep, reraise=True
-    )
+    def rules() -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception_type(DownloadBroken), after=after, stop=stop, wait=wait, sleep=sleep, reraise=True
+        )
+
+    return Attempts(lambda error: isinstance(error, DownloadBroken), rules)
 
 
 def _error(state: RetryCallState) -> BaseException:

@@ -7,8 +7,8 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tenacity import AsyncRetrying
 
+from pipeline import retry
 from pipeline.errors import (
     DownloadBroken,
     GiveUp,
@@ -61,20 +61,20 @@ class Attempts:
         self.waits.append(seconds)
         await anyio.sleep(seconds)
 
-    async def run(self, policy: AsyncRetrying, each: Callable[[], Awaitable[None]] | None = None) -> str:
-        async for attempt in policy:
-            with attempt:
-                self.made += 1
-                if each:
-                    await each()
-                error = next(self._errors, None)
-                if error:
-                    raise error
-                return "done"
-        raise AssertionError("ended without an answer and without an error")
+    async def run(self, policy: retry.Attempts, each: Callable[[], Awaitable[None]] | None = None) -> str:
+        return await policy(self._one, each)
+
+    async def _one(self, each: Callable[[], Awaitable[None]] | None) -> str:
+        self.made += 1
+        if each:
+            await each()
+        error = next(self._errors, None)
+        if error:
+            raise error
+        return "done"
 
 
-def ask(attempts: Attempts, limits: Limits | None = None, rng: random.Random | None = None) -> AsyncRetrying:
+def ask(attempts: Attempts, limits: Limits | None = None, rng: random.Random | None = None) -> retry.Attempts:
     return asking(limits or Limits(), sleep=attempts.sleep, rng=rng or Longest(), clock=anyio.current_time)
 
 
