@@ -92,7 +92,7 @@ class Run:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
                     ledger.end_run(self.id, view.utc_now(), summary.exit_code)
-            if self.selection == Selection():
+            if self.selection == Selection() and not ledger.in_doubt(base):
                 with suppress(StorageFailed):
                     remember(self.job, ledger, summary, self.environ)
             return replace(summary, seconds=round(time.monotonic() - began, 3))

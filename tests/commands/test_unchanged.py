@@ -131,6 +131,23 @@ def test_a_run_that_failed_leaves_no_stamp(job: Path) -> None:
     assert asked(job) is None
 
 
+def test_a_run_that_left_something_to_be_looked_up_leaves_no_stamp(job: Path) -> None:
+    with Ledger(Path("out/.pipeline/ledger.db")) as ledger:
+        ledger.start_run("earlier", AT, "sandbox")
+        ledger._write_now(
+            (
+                "INSERT INTO attempts (id, run, key, item, model, indexes, state, created_at, settled_at, checks) "
+                "VALUES ('earlier.a', 'earlier', 'k', 'i', 'm', '[0]', 'unbilled', ?, ?, 1)",
+                (AT, AT),
+            )
+        )
+        ledger.end_run("earlier", AT, 0)
+    assert cli.main(["run", str(job), "--quiet"]) == 0
+    assert asked(job) is None, "a charge that was booked late would never be found"
+    assert cli.main(["run", str(job), "--quiet"]) == 0
+    assert asked(job) is not None
+
+
 def test_a_folder_in_use_is_told_as_ever(job: Path) -> None:
     with Store(Path("out")), pytest.raises(FolderLocked):
         asked(job)
