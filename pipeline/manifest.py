@@ -68,7 +68,7 @@ def _record_or_none(line: bytes) -> Record | None:
 
 
 class ManifestLog:
-    """The manifest while a run writes it. A context manager; it opens the file with its first line.
+    """The manifest while a run writes it. A context manager; it makes and opens the file with its first line.
 
     Raises:
         StorageFailed: The file can't be written.
@@ -104,6 +104,12 @@ class ManifestLog:
         return log
 
     def __enter__(self) -> Self:
+        # Told before the first request: a picture whose line finds no place would end the run after it was paid for.
+        try:
+            if self._path.is_dir():
+                raise StorageFailed(f"{self._path} can't be written: it is a folder; move it away")
+        except OSError as error:
+            raise StorageFailed(f"{self._path} can't be written: {error.strerror}") from None
         return self
 
     def __exit__(
