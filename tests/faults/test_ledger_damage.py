@@ -35,6 +35,9 @@ SIGN = 8 * 60 + 7
 UNCHECKED = pytest.mark.xfail(
     strict=True, reason="SQLite sees damage only where it looks: the ledger is not checked before it is relied on"
 )
+UNFORESEEN = pytest.mark.xfail(
+    strict=True, reason="a text or a type that SQLite hands on as it is becomes an exception that nobody foresaw"
+)
 UNKNOWN = pytest.mark.xfail(strict=True, reason="a version below zero is taken for an old one")
 EMPTY = pytest.mark.xfail(strict=True, reason="a ledger of no bytes beside a manifest is taken for a new one")
 
@@ -208,15 +211,28 @@ def test_a_ledger_that_was_cut_is_refused_by_each_run_until_it_is_back(night: Ni
 
 @pytest.mark.timeout(count(120, 7200))
 @pytest.mark.parametrize("group", range(4))
-@pytest.mark.xfail(reason=UNCHECKED.kwargs["reason"])  # not strict: few bits are of consequence
+@pytest.mark.xfail(reason=UNFORESEEN.kwargs["reason"])  # not strict: few bits are of that kind
 def test_a_bit_that_flips_anywhere_is_no_reason_to_pay_again(night: Night, capsys: Capture, group: int) -> None:
     bits = 8 * night.ledger.stat().st_size
     chance = chance_of(group)
-    for number in range(count(40, 5_000)):
+    for _ in range(count(60, 8_000)):
+        night.again()
         bit = chance.randrange(bits)
-        night.again(without_a_picture=number % 2 == 0)
         flip(night.ledger, bit)
         assert_harmless(night.run(capsys), f"bit {bit}")
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param(b"attempts_by_key", marks=UNFORESEEN), b"picture number 0", b"image/png"], ids=bytes.decode
+)
+def test_a_text_that_is_none_any_more_is_told_as_damage(night: Night, capsys: Capture, text: bytes) -> None:
+    data = night.ledger.read_bytes()
+    places = [place for place in range(len(data)) if data.startswith(text, place)]
+    assert places
+    for place in places:
+        night.again()
+        flip(night.ledger, 8 * place + 7)
+        assert_harmless(night.run(capsys), f"{text!r} at {place}")
 
 
 @pytest.mark.timeout(count(120, 1800))
