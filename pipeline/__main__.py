@@ -2,7 +2,11 @@
 
 import sys
 
-from pipeline.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from pipeline.cli import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # Before the command had begun.
+        sys.exit(130)

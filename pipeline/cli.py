@@ -2,11 +2,13 @@
 
 import argparse
 import gc
+import io
 import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, one of `EXIT_CODES`.
     """
+    _mend_streams()
     arguments = parser().parse_args(argv)
     try:
         command: Callable[[argparse.Namespace], int] = arguments.command
         return command(arguments)
     except StopRun as error:
-        _tell(error, as_json=getattr(arguments, "json", False))
+        with suppress(OSError):
+            _tell(error, as_json=getattr(arguments, "json", False))
+            sys.stdout.flush()
         return error.exit_code
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -62,8 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain about that at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return 1
+    except OSError as error:
+        print(f"error: standard output can't be written: {error.strerror}", file=sys.stderr)
+        _leave_stdout()
+        return 6
     except Exception as error:
         return _bug(error)
 
@@ -141,13 +150,13 @@ def _manifest_parser(commands: Any) -> None:
 def _job_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("job", type=Path, metavar="JOB", help="the job file, such as jobs/catalog.yaml")
     made.add_argument("--endpoint", metavar="E", help="aimlapi, sandbox, or a base URL; replaces the job's own")
-    made.add_argument("--output", type=Path, metavar="DIR", help="the output folder; replaces the job's own")
+    made.add_argument("--output", type=_folder, metavar="DIR", help="the output folder; replaces the job's own")
     made.add_argument("--json", action="store_true", help="print JSON, as the only thing on standard output")
 
 
 def _folder_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("job", type=Path, metavar="JOB", help="the job file, or its output folder")
-    made.add_argument("--output", type=Path, metavar="DIR", help="the output folder; replaces the job's own")
+    made.add_argument("--output", type=_folder, metavar="DIR", help="the output folder; replaces the job's own")
     made.add_argument("--json", action="store_true", help="print JSON, as the only thing on standard output")
 
 
@@ -167,6 +176,12 @@ def _sandbox_parser(commands: Any) -> None:
     add_options(made)
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a folder (is a variable not set?)")
+    return Path(text)
+
+
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:18])):
         raise argparse.ArgumentTypeError(f"it must be a whole number above 0, found {text!r}")
@@ -175,10 +190,14 @@ def _positive(text: str) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     summary = _unchanged(arguments) or _made(arguments)
-    if arguments.json:
-        print(json.dumps(summary.as_dict()))
-    elif not arguments.quiet:
-        print("\n".join(summary.lines()))
+    try:
+        if arguments.json:
+            print(json.dumps(summary.as_dict()), flush=True)
+        elif not arguments.quiet:
+            print("\n".join(summary.lines()), flush=True)
+    except OSError:
+        # Nobody listens any more; what the run came to stands all the same.
+        _leave_stdout()
     if summary.reason:
         print(f"error: {summary.reason}", file=sys.stderr)
     return summary.exit_code
@@ -295,6 +314,22 @@ def _selection(arguments: argparse.Namespace) -> "Selection":
         force=arguments.force,
         retry_failed=arguments.retry_failed,
     )
+
+
+def _mend_streams() -> None:
+    """Let what is said never be the reason why something fails: not a closed stream, not an encoding without a sign."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - to the end of the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_stdout() -> None:
+    """Let Python not complain at exit about what could not be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug(error: Exception) -> int:

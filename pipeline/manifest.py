@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, get_args, get_type_hints
 
 from pipeline.errors import StorageFailed
 from pipeline.model import Record
@@ -21,6 +21,9 @@ NAME = "manifest.jsonl"
 _FIELDS = tuple(field.name for field in fields(Record))
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_LARGEST = 2**63
+"""No number of a record is as large."""
+
 _LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 """Characters that JSON lets stand as they are and that `str.splitlines` takes for the end of a line."""
 
@@ -38,9 +41,25 @@ def from_line(line: bytes) -> Record:
         ValueError: The line is no record.
     """
     found = json.loads(line)
-    if not isinstance(found, dict) or not all(name in found for name in _FIELDS):
+    if not isinstance(found, dict) or not all(name in found and _fits(name, found[name]) for name in _FIELDS):
         raise ValueError("not a manifest record")
     return Record(**{name: found[name] for name in _FIELDS})
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a field's value is of its type; a line that someone has edited may hold anything."""
+    kinds = _KINDS[name]
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return value.isascii() or value == value.encode("utf-8", "replace").decode()
+    return not isinstance(value, int | float) or -_LARGEST < value < _LARGEST
+
+
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    found = get_args(annotation) or (annotation,)
+    kinds = tuple(str if isinstance(kind, str) else kind for kind in found)
+    return (*kinds, int) if float in kinds else kinds
 
 
 def read(path: Path) -> Iterator[tuple[int, Record | None]]:
@@ -67,8 +86,12 @@ def _record_or_none(line: bytes) -> Record | None:
         return None
 
 
+_KINDS = {name: _kinds(annotation) for name, annotation in get_type_hints(Record).items()}
+"""The types that each field of a record may have."""
+
+
 class ManifestLog:
-    """The manifest while a run writes it. A context manager; it opens the file with its first line.
+    """The manifest while a run writes it. A context manager; it makes and opens the file with its first line.
 
     Raises:
         StorageFailed: The file can't be written.
@@ -104,6 +127,12 @@ class ManifestLog:
         return log
 
     def __enter__(self) -> Self:
+        # Told before the first request: a picture whose line finds no place would end the run after it was paid for.
+        try:
+            if self._path.is_dir():
+                raise StorageFailed(f"{self._path} can't be written: it is a folder; move it away")
+        except OSError as error:
+            raise StorageFailed(f"{self._path} can't be written: {error.strerror}") from None
         return self
 
     def __exit__(

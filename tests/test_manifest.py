@@ -153,8 +153,8 @@ def test_a_file_that_is_one_torn_line_becomes_empty_first(tmp_path: Path) -> Non
 
 def test_a_folder_in_the_place_of_the_manifest_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
-    with ManifestLog(tmp_path / NAME) as log, pytest.raises(StorageFailed, match="can't be written") as failed:
-        log.append(RECORD)
+    with pytest.raises(StorageFailed, match="can't be written: it is a folder") as failed, ManifestLog(tmp_path / NAME):
+        pytest.fail("a run would have begun")
     assert failed.value.exit_code == 6
 
 

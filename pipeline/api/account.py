@@ -37,6 +37,9 @@ TIMEOUT = 30.0
 MAX_PAGE = 4 * 1024 * 1024
 """Bytes of an answer that are read."""
 
+CENTURY = 3.2e9
+"""Seconds by which no clock is wrong."""
+
 _MISSING = frozenset({404, 405, 410, 501})
 
 
@@ -138,6 +141,7 @@ class Account:
 
     async def _window(self, start: float, end: float) -> AsyncIterator[Logged]:
         offset, more = 0, True
+        before: list[Any] = []
         while more:
             await self._pace.turn()
             query: dict[str, str | int] = {
@@ -150,6 +154,9 @@ class Account:
             rows, pagination = found.get("data"), found.get("pagination")
             if not isinstance(rows, list) or not isinstance(pagination, dict):
                 raise NoLog("the log is not in the vendor's form")
+            if rows and rows == before:
+                raise NoLog("the log gives the same page again and again")
+            before = rows
             for row in rows:
                 if isinstance(row, dict):
                     yield _logged(row)
@@ -188,8 +195,8 @@ class Account:
             ahead = parsedate_to_datetime(date or "").timestamp() - self._clock()
         except (ValueError, TypeError, OverflowError):
             return
-        # The header tells whole seconds: what is less than a few of them is no skew.
-        self.skew = ahead if abs(ahead) > 5 else 0.0
+        # The header tells whole seconds: what is less than a few of them is no skew, and a century is no clock.
+        self.skew = ahead if 5 < abs(ahead) < CENTURY else 0.0
 
 
 def _understood(path: str, status: int, body: bytes) -> dict[str, Any]:
@@ -225,7 +232,8 @@ def _logged(row: Mapping[str, Any]) -> Logged:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    # Without lone surrogates, which JSON can hold and a ledger can't.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and value else None
 
 
 def _seconds(value: Any) -> float | None:
@@ -233,4 +241,7 @@ def _seconds(value: Any) -> float | None:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (OverflowError, ValueError):
+        return None

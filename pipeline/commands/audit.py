@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from pipeline.commands.wiring import settle_seconds, start
 from pipeline.errors import ProviderUnavailable, UsageError
 from pipeline.ledger import Attempt, Books, LedgerReader
 from pipeline.model import CREDITS_PER_USD, Job
+from pipeline.produce import seconds_of
 from pipeline.text import grouped, plural, printable, usd
 
 MARGIN = 300.0
@@ -128,7 +128,7 @@ async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
             )
         endpoint, _ = await start(endpoint, job.output / STATE / "sandbox", stack)
         session = await stack.enter_async_context(web.api_session(concurrency=1, timeout=60.0))
-        log = await _log(Account(session, endpoint), _seconds(first), frozenset(ledger.runs_of(base)))
+        log = await _log(Account(session, endpoint), seconds_of(first), frozenset(ledger.runs_of(base)))
         found = Audit(job.endpoint, logged=sum(log.values()), requests=sum(1 for cost in log.values() if cost))
         _compare(found, ledger, base, log, settle)
         return found
@@ -160,7 +160,7 @@ def _compare(found: Audit, ledger: LedgerReader, base: str, log: dict[str, int],
         logged = log.pop(attempt.id, None)
         if attempt.state in ("intent", "maybe"):
             unresolved += logged or 0
-        elif logged is None and _cost(attempt) and now - _seconds(attempt.created_at) < settle:
+        elif logged is None and _cost(attempt) and now - seconds_of(attempt.created_at) < settle:
             found.late += 1
             found.late_tokens += _cost(attempt)
         elif (difference := _difference(attempt, logged)) is not None:
@@ -191,7 +191,3 @@ def _cost(attempt: Attempt) -> int:
     if attempt.state not in ("paid", "lost"):
         return 0
     return attempt.price or 0 if attempt.tokens is None else attempt.tokens
-
-
-def _seconds(created_at: str) -> float:
-    return datetime.fromisoformat(created_at).timestamp()

@@ -1,5 +1,6 @@
 """What several commands open in the same way: the folder and the ledger of a job, and the planner over both."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,6 +17,9 @@ from pipeline.view import utc_now
 
 LEDGER = "ledger.db"
 STATE = ".pipeline"
+
+LAST_LINES = 1000
+"""Lines at the end of a manifest that are held against the ledger before it is relied on."""
 
 
 def planner(job: Job, ledger: LedgerReader, base: str, selection: Selection) -> Planner:
@@ -80,7 +84,7 @@ def require_ledger(job: Job) -> None:
         StorageFailed: There is a manifest, and the ledger is gone: everything would be paid for again.
     """
     path = ledger_path(job.output, job.state_dir)
-    if is_there(job.output / manifest.NAME) and not is_there(path):
+    if is_there(job.output / manifest.NAME) and not is_there(path, filled=True):
         raise StorageFailed(
             f"{job.output / manifest.NAME} is there, but its ledger {path} is not: bring it back (a cache or a copy "
             "that leaves out names with a dot loses it), or remove the manifest to pay for everything anew"
@@ -118,7 +122,27 @@ def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
     with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
         if elsewhere is not None:
             _bind(job, store, ledger)
+        _require_known(job, ledger)
         yield store, ledger
+
+
+def _require_known(job: Job, ledger: LedgerReader) -> None:
+    """Make sure that the ledger knows the pictures that the manifest last spoke of.
+
+    Raises:
+        StorageFailed: It does not: an older copy, or one without its log, has taken its place.
+    """
+    path = job.output / manifest.NAME
+    if not is_there(path):
+        return
+    for record in deque((record for _, record in manifest.read(path)), maxlen=LAST_LINES):
+        if record is None or record.path is None or ledger.images(record.key) or ledger.at_path(record.path):
+            continue
+        if is_there(job.output / record.path):
+            raise StorageFailed(
+                f"{path} speaks of pictures that its ledger does not know ({record.id}): the ledger is an older copy, "
+                "or its ledger.db-wal is lost. Bring both files back, or remove the manifest to pay for them anew"
+            )
 
 
 def _bind(job: Job, store: Store, ledger: Ledger) -> None:

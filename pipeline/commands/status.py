@@ -12,7 +12,7 @@ from pipeline.errors import GiveUp, UsageError
 from pipeline.ledger import Books, LedgerReader
 from pipeline.model import Record
 from pipeline.store import is_there
-from pipeline.text import grouped, plural, usd
+from pipeline.text import grouped, plural, printable, usd
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class Status:
         """The status as a person reads it."""
         size = f"{self.bytes / 1e6:,.1f} MB"
         lines = [
-            f"{self.manifest}: {grouped(self.saved)} of {plural(self.images, 'image')} saved, {size}",
+            f"{printable(self.manifest)}: {grouped(self.saved)} of {plural(self.images, 'image')} saved, {size}",
             f"  cost of these images: {grouped(self.tokens_used)} tokens, {usd(self.usd)}",
         ]
         lines += [

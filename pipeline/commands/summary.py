@@ -8,7 +8,7 @@ from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, Books
 from pipeline.model import CREDITS_PER_USD
 from pipeline.settings import SANDBOX
-from pipeline.text import duration, grouped, plural, usd
+from pipeline.text import duration, grouped, plural, printable, usd
 
 MAYBE_SHOWN = 10
 """Attempts that may have been billed which a person is shown one by one."""
@@ -112,7 +112,9 @@ class Summary:
             lines.append(
                 f"  {plural(self.absurd_cost, 'paid answer')} named a cost nobody can believe: list price taken"
             )
-        lines += [f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES[cause]}" for cause, n in self.failed.items()]
+        lines += [
+            f"  failed: {grouped(n)} {cause} — {GiveUp.CAUSES.get(cause, cause)}" for cause, n in self.failed.items()
+        ]
         if self.not_remade:
             lines.append(f"  {plural(self.not_remade, 'image')} could not be made again; the old ones are still there")
         if self.pending:
@@ -121,7 +123,7 @@ class Summary:
         lines += maybe_lines(self.maybe_billed)
         if self.books.billed:
             lines.append(f"  {books_line(self.books)}")
-        lines.append(f"  manifest: {self.manifest}")
+        lines.append(f"  manifest: {printable(self.manifest)}")
         return lines
 
 

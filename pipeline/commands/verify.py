@@ -48,7 +48,8 @@ class Verification:
         for record, state in self.bad:
             yield f"  {state}: {printable(record.path or '')} ({record.id})"
         files = plural(self.states.total(), "file")
-        yield f"{self.manifest}: {files} read, {grouped(self.states['sound'])} sound, {grouped(len(self.bad))} not"
+        sound, bad = grouped(self.states["sound"]), grouped(len(self.bad))
+        yield f"{printable(self.manifest)}: {files} read, {sound} sound, {bad} not"
         if self.bad:
             yield "  the next run brings them back: from the URL that was paid for where it still works"
         if self.not_saved:

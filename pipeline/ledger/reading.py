@@ -25,6 +25,9 @@ CHECKS = 3
 """How often a log is asked about what it does not know: when it is settled, at the end of that run, and at the
 beginning of the next."""
 
+REFUSALS = (sqlite3.Error, ValueError, OverflowError)
+"""What SQLite and its Python module raise: the last two of a text or a number that is none, as damage makes them."""
+
 AT_ONCE = 500
 """Items that the ledger is asked about in one query."""
 
@@ -58,7 +61,7 @@ class LedgerReader:
         self.path = path
         try:
             self._reader = connect(path, "ro") if path.exists() else connect(None, "rwc")
-        except (sqlite3.Error, OSError) as error:
+        except (*REFUSALS, OSError) as error:
             raise storage_failed(path, error) from None
 
     def __enter__(self) -> Self:
@@ -252,13 +255,13 @@ class LedgerReader:
         try:
             with closing(self._reader.execute(query, parameters)) as cursor:
                 yield from cursor
-        except sqlite3.Error as error:
+        except REFUSALS as error:
             raise storage_failed(self.path, error) from None
 
     def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         try:
             return self._reader.execute(query, parameters).fetchall()
-        except sqlite3.Error as error:
+        except REFUSALS as error:
             raise storage_failed(self.path, error) from None
 
 
@@ -278,7 +281,7 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
         # In one statement: a run may be making the tables right now.
         state = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
         version, tables = connection.execute(state).fetchone()
-        if version > VERSION:
+        if not 0 <= version <= VERSION:
             raise StorageFailed(f"{path} was written by a newer version of this program; update it to go on")
         if version == 0 and tables:
             raise StorageFailed(f"{path} is a database, but no ledger of this program; move it away")
@@ -347,5 +350,24 @@ def storage_failed(path: Path, error: Exception) -> StorageFailed:
 
 def _attempt(row: Sequence[Any]) -> Attempt:
     known = list(row)
-    known[6] = _FIRST if row[6] == "[0]" else tuple(json.loads(row[6]))
+    try:
+        known[6] = _FIRST if row[6] == "[0]" else tuple(json.loads(row[6]))
+    except (ValueError, TypeError):
+        raise StorageFailed(
+            f"the ledger is damaged: attempt {row[1]} asks for nothing; bring it back from a copy"
+        ) from None
     return Attempt(*known)
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Make sure that the tables and their indexes say the same, before anything is paid for on their word.
+
+    Raises:
+        StorageFailed: They do not.
+    """
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != "ok":
+        raise StorageFailed(
+            f"the ledger {path} is damaged ({found}): bring it back from a copy, or move it and the manifest away to "
+            "pay for everything anew"
+        )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger.reading import LedgerReader, connect, storage_failed
+from pipeline.ledger.reading import REFUSALS, LedgerReader, check, connect, storage_failed
 from pipeline.ledger.rows import ImageRow, Recipe, columns, marks, values
 from pipeline.model import Item
 
@@ -49,7 +49,12 @@ class Ledger(LedgerReader):
     def __init__(self, path: Path) -> None:
         try:
             self._writer = connect(path, "rwc")
-        except sqlite3.Error as error:
+            try:
+                check(self._writer, path)
+            except BaseException:
+                self._writer.close()
+                raise
+        except REFUSALS as error:
             raise storage_failed(path, error) from None
         try:
             super().__init__(path)
@@ -251,8 +256,7 @@ class Ledger(LedgerReader):
                 for sql, parameters in entry.statements:
                     self._writer.execute(sql, parameters)
             self._writer.execute("COMMIT")
-        except (sqlite3.Error, ValueError, OverflowError) as error:
-            # The last two: a text or a number that SQLite can't hold.
+        except REFUSALS as error:
             failure = storage_failed(self.path, error)
             # A disk that refuses this too leaves a transaction that the next connection rolls back.
             with suppress(sqlite3.Error):

@@ -2,8 +2,8 @@
 
 from pipeline.produce.ask import ROOM, Asker
 from pipeline.produce.fetch import Producer
-from pipeline.produce.lookup import Lookup
+from pipeline.produce.lookup import Lookup, seconds_of
 from pipeline.produce.settle import SETTLE, SETTLE_IN_SANDBOX, Settler
 from pipeline.produce.tally import Tally
 
-__all__ = ["ROOM", "SETTLE", "SETTLE_IN_SANDBOX", "Asker", "Lookup", "Producer", "Settler", "Tally"]
+__all__ = ["ROOM", "SETTLE", "SETTLE_IN_SANDBOX", "Asker", "Lookup", "Producer", "Settler", "Tally", "seconds_of"]

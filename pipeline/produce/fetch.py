@@ -20,7 +20,7 @@ from pipeline.names import NameKeeper
 from pipeline.produce.ask import Asker
 from pipeline.produce.settle import Settler
 from pipeline.signed import expires_at
-from pipeline.text import grouped, printable, usd
+from pipeline.text import grouped, plural, printable, usd
 from pipeline.view import cost_of, record_of, utc, utc_now
 
 
@@ -90,9 +90,13 @@ class Producer:
     async def _resolve(self, doubt: Doubt) -> None:
         request = doubt.request
         with self.settler.acting():
-            refusal = self.settler.refusal(doubt)
-            if refusal is None and request.doubts + 1 >= self.asker.limits.attempts:
-                refusal = GiveUp(f"no answer to {request.doubts + 1} requests: {doubt.error}", cause="unavailable")
+            made = request.doubts + 1
+            if doubt.verdict == "unbilled" and made >= self.asker.limits.attempts:
+                refusal: GiveUp | None = GiveUp(
+                    f"no answer to {plural(made, 'request')}: {doubt.error}", cause="unavailable"
+                )
+            else:
+                refusal = self.settler.refusal(doubt, last=made >= self.asker.limits.attempts)
             if refusal is None:
                 await self.request(replace(request, doubts=request.doubts + 1))
             else:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pipeline.api.account import Account, Logged, NoAnswer, NoLog
 from pipeline.budget import Budget
+from pipeline.errors import StorageFailed
 from pipeline.ledger import CHECKS, Attempt, Ledger
 from pipeline.view import utc_now
 
@@ -161,8 +162,15 @@ class Lookup:
 
 
 def seconds_of(created_at: str) -> float:
-    """A time of the ledger in seconds since the epoch."""
-    return datetime.fromisoformat(created_at).timestamp()
+    """A time of the ledger in seconds since the epoch.
+
+    Raises:
+        StorageFailed: It is none.
+    """
+    try:
+        return datetime.fromisoformat(created_at).timestamp()
+    except ValueError:
+        raise StorageFailed("the ledger is damaged: an attempt has no time; bring it back from a copy") from None
 
 
 def _clusters(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:

@@ -175,8 +175,11 @@ class Settler:
             self._wait(replace(one, due=now + LOOK_AGAIN))
         return []
 
-    def refusal(self, doubt: Doubt) -> GiveUp | None:
-        """Why a doubt's request may not be made again; None when it may, and its price is booked then."""
+    def refusal(self, doubt: Doubt, *, last: bool = False) -> GiveUp | None:
+        """Why a doubt's request may not be made again; None when it may, and its price is booked then.
+
+        `last`: it has been made as often as `limits.attempts` allows.
+        """
         if doubt.verdict == "unbilled":
             return None
         if doubt.verdict == "open":
@@ -188,6 +191,8 @@ class Settler:
             return GiveUp(doubt.error, cause=cause)
         if not lost and self.on_maybe == "hold":
             return GiveUp(f"{what}; limits.on_maybe is hold: only --retry-failed asks for it again", cause=cause)
+        if last:
+            return GiveUp(f"{what}; limits.attempts is reached: --retry-failed asks for it again", cause=cause)
         if not self.lost_budget.allows(doubt.price):
             cap = _cost(self.lost_budget.cap)
             return GiveUp(

@@ -49,14 +49,14 @@ def translated(doing: str, path: Path) -> Iterator[None]:
         raise storage_failed(doing, path, error) from error
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is a file or a folder.
+def is_there(path: Path, *, filled: bool = False) -> bool:
+    """Whether there is a file or a folder; with `filled`, one that is not empty.
 
     Raises:
         StorageFailed: The disk would not say: that is no proof that there is none.
     """
     with translated("read", path):
-        return path.exists()
+        return path.exists() and not (filled and path.stat().st_size == 0)
 
 
 def sync_folder(folder: Path) -> None:

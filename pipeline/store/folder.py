@@ -36,14 +36,12 @@ def _make_private(folder: Path) -> None:
     Raises:
         StorageFailed: It can't be made, or is a symbolic link: what is written must stay within the output folder.
     """
-    with translated("read", folder):
-        leads_away = folder.is_symlink()
-    if leads_away:
-        raise StorageFailed(
-            f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
-            "with `state_dir:` in the job)"
-        )
     with translated("create", folder):
+        if folder.is_symlink():
+            raise StorageFailed(
+                f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
+                "with `state_dir:` in the job)"
+            )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

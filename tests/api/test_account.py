@@ -164,6 +164,25 @@ async def test_a_log_that_says_there_is_more_and_gives_none_comes_to_an_end() ->
         assert await asked(base, "log") == []
 
 
+async def test_a_log_that_gives_the_same_page_for_ever_is_none() -> None:
+    page = {"data": [{"client_request_id": "x"}], "pagination": {"has_more": True}}
+    async with serving(saying({}), **{"v2/logs": saying(page)}) as base:
+        assert isinstance(await asked(base, "log"), NoLog)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "soon"])
+async def test_a_date_that_no_clock_shows_is_no_skew(date: str) -> None:
+    page = {"data": [], "pagination": {"has_more": False}}
+    async with serving(saying({}), **{"v2/logs": saying(page, Date=date)}) as base:
+        assert await asked(base, "log") == []
+
+
+async def test_what_no_ledger_can_hold_is_taken_out_of_a_row() -> None:
+    row = {"inference_id": "\ud800", "created": "9999-99-99", "cost": {"credits": 5}}
+    async with serving(saying({}), **{"v2/logs": saying({"data": [row], "pagination": {}})}) as base:
+        assert await asked(base, "log") == [Logged(None, "?", None, None, 5, None)]
+
+
 async def test_the_windows_follow_the_vendors_clock(sandbox: Sandbox) -> None:
     enter(sandbox, 1)
     wrong = time.time() - 30 * DAY
@@ -194,13 +213,12 @@ async def test_calls_are_paced() -> None:
         now += 0.001
         return now + sum(slept)
 
-    page = {"data": [{}], "pagination": {"has_more": True}}
     calls = 0
 
     async def logs(request: web.Request) -> web.StreamResponse:
         nonlocal calls
         calls += 1
-        return web.json_response(page | {"pagination": {"has_more": calls < 20}})
+        return web.json_response({"data": [{"inference_id": str(calls)}], "pagination": {"has_more": calls < 20}})
 
     async with serving(saying({}), **{"v2/logs": logs}) as base:
         await asked(base, "log", pace=Pace(150, clock=clock, sleep=sleep))
