@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,5 +92,6 @@ class Lock:
             return "another run"
 
     def release(self) -> None:
-        """Let go of the lock. The file stays."""
-        os.close(self._fd)
+        """Let go of the lock. The file stays; closing it lets go in any case, also where the disk complains of it."""
+        with suppress(OSError):
+            os.close(self._fd)
