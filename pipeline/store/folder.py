@@ -18,6 +18,7 @@ from pipeline.store.disk import (
     FolderSync,
     digest_of,
     duplicate,
+    make_folder,
     stat_mtime_ns,
     sync_folder,
     translated,
@@ -33,7 +34,7 @@ def _temporary_name(stem: str) -> str:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that only its owner may enter, if it is not there.
+    """Make a folder that only its owner may enter, if it is not there, so that a power cut leaves it there.
 
     Raises:
         StorageFailed: It can't be made, or is a symbolic link: what is written must stay within the output folder.
@@ -44,7 +45,7 @@ def _make_private(folder: Path) -> None:
                 f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
                 "with `state_dir:` in the job)"
             )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
 
 
 class Part:
@@ -173,7 +174,7 @@ class Store:
         """The lock elsewhere, where there is one, and the one in the folder as far as its file system has locks."""
         if self.elsewhere is not None:
             with translated("create", self.elsewhere):
-                self.elsewhere.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(self.elsewhere)
             self._locks.callback(Lock(self.elsewhere / "lock", self.root).release)
         try:
             self._locks.callback(Lock(self.state / "lock", self.root).release)

@@ -130,7 +130,7 @@ def test_a_file_where_the_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_found_before_anything_is_paid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    nth = 2 if call == "write" else 1  # the first write is the lock's
+    nth = 2 if call in ("write", "fsync") else 1  # the first write is the lock's, the first fsync the new folder's
     with (
         failing(monkeypatch, call, nth, errno.EROFS),
         pytest.raises(StorageFailed, match="the file system is read-only"),
