@@ -56,8 +56,10 @@ class NameKeeper:
                 return
             await self._make_room(item, row.idx)
             path = item.stem(row.idx) + row.path[row.path.rindex(".") :]
-            self._store.move(row.path, path)
+            # The old name goes last: at each moment the ledger names a file that is there.
+            self._store.link(row.path, path)
             await self._ledger.renamed(item, row, path)
+            self._store.remove(row.path)
             self.sweep(item, row.idx, path)
 
     def sweep(self, item: Item, index: int, path: str) -> None:

@@ -2,13 +2,14 @@
 
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -72,6 +73,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner may enter, with those above it, where they are missing; durably.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    missing = list(itertools.takewhile(lambda place: not place.exists(), (folder, *folder.parents)))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in reversed(missing):
+        # A folder that may be written to and not read can't be synced; then its file system is to be trusted.
+        with suppress(PermissionError):
+            sync_folder(made.parent)
 
 
 class FolderSync:

@@ -16,13 +16,14 @@ from pipeline.store.disk import (
     FolderSync,
     digest_of,
     duplicate,
+    make_folder,
     stat_mtime_ns,
     sync_folder,
     translated,
 )
 from pipeline.store.lock import Lock, NoLocks
 
-_OURS = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
+_OURS = re.compile(r"\..*\.[0-9a-f]{16}(\.part)+", re.DOTALL)
 
 
 def _temporary_name(stem: str) -> str:
@@ -31,7 +32,7 @@ def _temporary_name(stem: str) -> str:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that only its owner may enter, if it is not there.
+    """Make a folder that only its owner may enter, if it is not there, so that a power cut leaves it there.
 
     Raises:
         StorageFailed: It can't be made, or is a symbolic link: what is written must stay within the output folder.
@@ -42,7 +43,7 @@ def _make_private(folder: Path) -> None:
                 f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
                 "with `state_dir:` in the job)"
             )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
 
 
 class Part:
@@ -174,7 +175,7 @@ class Store:
         """The lock elsewhere, where there is one, and the one in the folder as far as its file system has locks."""
         if self.elsewhere is not None:
             with translated("create", self.elsewhere):
-                self.elsewhere.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(self.elsewhere)
             self._locks.callback(Lock(self.elsewhere / "lock", self.root).release)
         try:
             self._locks.callback(Lock(self.state / "lock", self.root).release)
@@ -243,17 +244,22 @@ class Store:
             sync_folder(new.parent)
         return new.relative_to(self.root).as_posix()
 
-    def move(self, old: str, new: str) -> None:
-        """Give a file another name in the folder, over whatever has it.
+    def link(self, old: str, new: str) -> None:
+        """Give a file a further name in the folder, durably and over whatever has it; the old name stays.
 
         Raises:
             StorageFailed: The disk refused, or there is no such file.
         """
         source, target = self.root / old, self.root / new
-        with translated("move", source):
-            source.replace(target)
-            for folder in {source.parent, target.parent}:
-                sync_folder(folder)
+        draft = self.root / _temporary_name("link")
+        with translated("rename", source):
+            try:
+                duplicate(source, draft)
+                draft.replace(target)
+            finally:
+                # Replacing one name of a file by another of the same file does nothing (POSIX).
+                draft.unlink(missing_ok=True)
+            sync_folder(target.parent)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there.

@@ -9,6 +9,8 @@ import json
 import os
 import socket
 import sys
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,14 +25,29 @@ if sys.platform == "win32":  # pragma: no cover
     def _take(fd: int) -> None:
         os.lseek(fd, _BEYOND, os.SEEK_SET)
         msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+
+    def _runs(_: int) -> bool:
+        return True  # nothing there asks without harm: signal 0 is Ctrl-C
 else:
     import fcntl
 
     def _take(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def _runs(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+        except ProcessLookupError:
+            return False
+        return True
+
 
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+
+_MOMENT = 1.0
+"""Seconds between taking a lock and saying so that nobody needs more of, on a machine that is busy."""
 
 
 class NoLocks(StorageFailed):
@@ -83,13 +100,26 @@ class Lock:
         os.ftruncate(self._fd, len(data))
 
     def _holder(self) -> str:
+        """Who holds the lock, for the message. Whoever has just taken it is given a moment to say so."""
+        until = time.monotonic() + _MOMENT
+        while True:
+            if (words := self._words()) or time.monotonic() > until:
+                return words or "another run"
+            time.sleep(_MOMENT / 100)
+
+    def _words(self) -> str:
+        """What the holder says of itself; empty where it has not yet, and the words are none or its forerunner's."""
         try:
             os.lseek(self._fd, 0, os.SEEK_SET)
             words = json.loads(os.read(self._fd, 4096))
-            return f"process {int(words['pid'])} on {words['host']}, started {words['started']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another run"
+            pid, host = int(words["pid"]), words["host"]
+            if host == socket.gethostname() and not _runs(pid):
+                return ""
+            return f"process {pid} on {host}, started {words['started']}"
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            return ""
 
     def release(self) -> None:
-        """Let go of the lock. The file stays."""
-        os.close(self._fd)
+        """Let go of the lock. The file stays; closing it lets go in any case, also where the disk complains of it."""
+        with suppress(OSError):
+            os.close(self._fd)

@@ -3,6 +3,7 @@
 Only calls about files below one folder count. SQLite does its own; it is made to fail in its own way.
 """
 
+import builtins
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -11,8 +12,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-CALLS = ("open", "write", "fsync", "ftruncate", "replace", "link", "unlink", "mkdir", "scandir", "stat")
+CALLS = (
+    *("open", "write", "fsync", "ftruncate", "close", "replace", "link", "unlink", "mkdir", "chmod"),
+    *("scandir", "stat", "lstat", "fstat", "statvfs"),
+)
 """What can be made to fail, by its name in `os`."""
+
+SHORT = 0
+"""In the place of an errno: nothing fails, but a write takes only the first half of what it was given."""
 
 
 class Injector:
@@ -35,37 +42,83 @@ class Injector:
     @contextmanager
     def active(self) -> Iterator["Injector"]:
         """Until the end of the block."""
+        opened = self._wrapped("open", self._open)
         with ExitStack() as stack:
             for name in CALLS:
                 stack.enter_context(patch.object(os, name, self._wrapped(name, getattr(os, name))))
-            # `Path.open` does not go by way of `os.open`.
-            stack.enter_context(patch.object(io, "open", self._wrapped("open", io.open)))
-            stack.enter_context(patch.object(os, "close", self._closing(os.close)))
+            # Files of Python's own make their calls by themselves.
+            stack.enter_context(patch.object(os, "fdopen", self._fdopen))
+            stack.enter_context(patch.object(io, "open", opened))
+            stack.enter_context(patch.object(builtins, "open", opened))
             yield self
+
+    def strikes(self, name: str) -> bool:
+        """Count a call; whether it is to fail."""
+        if name != self._call:
+            return False
+        self._seen += 1
+        strikes = self._seen == self._nth or (self._sticky and self._seen > self._nth)
+        self.struck += strikes
+        return strikes
+
+    def write(self, write: Callable[[Any], int], data: Any) -> int:
+        """Write, unless the disk refuses; or a part only, where it is nearly full."""
+        if self.strikes("write"):
+            self._fail()
+            data = memoryview(data)[: (len(data) + 1) // 2]
+        return write(data)
+
+    def _fail(self) -> None:
+        if self._errno != SHORT:
+            raise OSError(self._errno, os.strerror(self._errno))
 
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(target: Any = ".", *arguments: Any, **options: Any) -> Any:
-            ours = self._is_ours(target)
-            if ours and name == self._call:
-                self._seen += 1
-                if self._seen == self._nth or (self._sticky and self._seen > self._nth):
-                    self.struck += 1
-                    raise OSError(self._errno, os.strerror(self._errno))
+            if not self._is_ours(target):
+                return call(target, *arguments, **options)
+            if name == "write":
+                return self.write(lambda data: int(call(target, data)), *arguments)
+            if name == "close":
+                # The file is closed in any case, as on Linux.
+                self._files.discard(target)
+                call(target)
+            if self.strikes(name):
+                self._fail()
+            if name == "close":
+                return None
             result = call(target, *arguments, **options)
-            if ours and name == "open" and isinstance(result, int):
-                self._files.add(result)
+            if name == "open":
+                self._files.add(result if isinstance(result, int) else result.fileno())
             return result
 
         return wrapper
 
-    def _closing(self, close: Callable[[int], None]) -> Callable[[int], None]:
-        def wrapper(descriptor: int) -> None:
-            self._files.discard(descriptor)
-            close(descriptor)
+    def _open(self, target: Any, mode: str = "r", buffering: int = -1, *text: Any, **options: Any) -> Any:
+        if not self._is_ours(target) or ("r" in mode and "+" not in mode):
+            return OPEN(target, mode, buffering, *text, **options)
+        raw = self._raw(target, mode)
+        kind = io.BufferedRandom if "+" in mode else io.BufferedWriter
+        buffered = kind(raw)
+        return buffered if "b" in mode else io.TextIOWrapper(buffered, *text, **options)
 
-        return wrapper
+    def _fdopen(self, descriptor: int, mode: str = "r", buffering: int = -1, *text: Any, **options: Any) -> Any:
+        if descriptor in self._files and buffering == 0:
+            return self._raw(descriptor, mode)
+        return OPEN(descriptor, mode, buffering, *text, **options)
+
+    def _raw(self, target: Any, mode: str) -> io.FileIO:
+        injector = self
+
+        class Raw(io.FileIO):
+            def write(self, data: Any) -> int:
+                return injector.write(super().write, data)
+
+        return Raw(target, mode.replace("b", "").replace("t", ""))
 
     def _is_ours(self, target: Any) -> bool:
         if isinstance(target, int):
             return target in self._files
         return isinstance(target, str | Path) and str(Path(target).absolute()).startswith(self._root)
+
+
+OPEN = io.open

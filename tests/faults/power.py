@@ -2,7 +2,8 @@
 
 POSIX promises little: bytes are durable once their file was synced, names (of new files, and renames) once their
 folder was; whatever else had happened may be there after the crash or not, each for itself, and a file may be torn at
-any byte. A commit of the ledger is durable when it returns (SQLite, WAL, synchronous=FULL).
+any byte. A commit of the ledger is durable when it returns (SQLite, WAL, synchronous=FULL, which also syncs the folder
+that the ledger is in), if that folder itself is.
 """
 
 import os
@@ -23,9 +24,10 @@ class Event:
     """One step of a run.
 
     Attributes:
-        kind: `create`, `write`, `sync`, `rename`, `folder` (a folder was synced), `ledger`, `post` or `get`.
-        name: The file, the new name, the attempt's id, or the picture's path.
-        old: Of a rename: the name before.
+        kind: `create`, `write`, `truncate`, `sync`, `link`, `rename`, `unlink`, `mkdir`, `folder` (a folder was
+            synced), `ledger`, `post` or `get`.
+        name: The file, the new name, the folder, the attempt's id, or the picture's path.
+        old: Of a rename or a link: the other name.
         size: Of a write: bytes.
         attempts: Of a commit: each attempt's state in the ledger now.
         saved: Of a commit: path and bytes of each saved image.
@@ -41,8 +43,15 @@ class Event:
     paid: str = ""
 
 
+OUTPUT = "out"
+STATE = f"{OUTPUT}/.pipeline"
+
+
 class Recorder:
-    """Takes down what a run does, in order."""
+    """Takes down what runs do below a folder, in order. Its name is durable; the output folder in it is not there yet.
+
+    Every name is relative to it.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -53,22 +62,28 @@ class Recorder:
     def recording(self) -> Iterator[None]:
         """Until the end of the block."""
         with ExitStack() as stack:
-            for name in ("open", "write", "fsync", "replace"):
+            for name in ("open", "write", "ftruncate", "fsync", "replace", "link", "unlink", "mkdir"):
                 stack.enter_context(patch.object(os, name, getattr(self, f"_{name}")(getattr(os, name))))
             stack.enter_context(patch.object(Ledger, "_commit", self._commit(Ledger._commit)))
             stack.enter_context(patch.object(Books, "enter", self._enter(Books.enter)))
             stack.enter_context(patch.object(Books, "got", self._got(Books.got)))
             yield
 
+    def _name(self, path: Any) -> str | None:
+        """The name of a file or folder; `.` is the folder itself. None: it is not below it."""
+        found = Path(path).absolute()
+        return found.relative_to(self._root).as_posix() if found.is_relative_to(self._root) else None
+
     def _open(self, call: Callable[..., int]) -> Callable[..., int]:
         def wrapper(path: Any, flags: int, *rest: Any, **options: Any) -> int:
+            there = os.path.lexists(path)
             descriptor = call(path, flags, *rest, **options)
-            if Path(path).parent == self._root or Path(path) == self._root:
-                self._files[descriptor] = "" if Path(path) == self._root else Path(path).name
-                if flags & os.O_CREAT and Path(path) != self._root:
-                    self.trace.append(Event("create", Path(path).name))
-            else:
-                self._files.pop(descriptor, None)
+            name = self._name(path)
+            self._files.pop(descriptor, None)
+            if name is not None:
+                self._files[descriptor] = name
+                if not there:
+                    self.trace.append(Event("create", name))
             return descriptor
 
         return wrapper
@@ -76,9 +91,17 @@ class Recorder:
     def _write(self, call: Callable[..., int]) -> Callable[..., int]:
         def wrapper(descriptor: int, data: Any) -> int:
             written = call(descriptor, data)
-            if self._files.get(descriptor):
+            if descriptor in self._files:
                 self.trace.append(Event("write", self._files[descriptor], size=written))
             return written
+
+        return wrapper
+
+    def _ftruncate(self, call: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        def wrapper(descriptor: int, size: int) -> None:
+            call(descriptor, size)
+            if descriptor in self._files and not size:
+                self.trace.append(Event("truncate", self._files[descriptor]))
 
         return wrapper
 
@@ -87,15 +110,37 @@ class Recorder:
             call(descriptor)
             name = self._files.get(descriptor)
             if name is not None:
-                self.trace.append(Event("sync", name) if name else Event("folder"))
+                self.trace.append(Event("folder" if (self._root / name).is_dir() else "sync", name))
 
         return wrapper
 
     def _replace(self, call: Callable[..., None]) -> Callable[..., None]:
+        return self._two_names("rename", call)
+
+    def _link(self, call: Callable[..., None]) -> Callable[..., None]:
+        return self._two_names("link", call)
+
+    def _two_names(self, kind: str, call: Callable[..., None]) -> Callable[..., None]:
         def wrapper(old: Any, new: Any, **options: Any) -> None:
             call(old, new, **options)
-            if Path(new).parent == self._root:
-                self.trace.append(Event("rename", Path(new).name, old=Path(old).name))
+            name = self._name(new)
+            if name is not None:
+                self.trace.append(Event(kind, name, old=self._name(old) or ""))
+
+        return wrapper
+
+    def _unlink(self, call: Callable[..., None]) -> Callable[..., None]:
+        return self._one_name("unlink", call)
+
+    def _mkdir(self, call: Callable[..., None]) -> Callable[..., None]:
+        return self._one_name("mkdir", call)
+
+    def _one_name(self, kind: str, call: Callable[..., None]) -> Callable[..., None]:
+        def wrapper(path: Any, *rest: Any, **options: Any) -> None:
+            call(path, *rest, **options)
+            name = self._name(path)
+            if name is not None:
+                self.trace.append(Event(kind, name))
 
         return wrapper
 
@@ -104,7 +149,8 @@ class Recorder:
             call(ledger, batch)
             query = ledger._writer.execute
             attempts = dict(query("SELECT id, state FROM attempts").fetchall())
-            saved = dict(query("SELECT path, bytes FROM images WHERE state = 'saved'").fetchall())
+            images = query("SELECT path, bytes FROM images WHERE state = 'saved'").fetchall()
+            saved = {f"{OUTPUT}/{path}": size for path, size in images}
             answers = query("SELECT answer FROM attempts WHERE state = 'paid' AND answer IS NOT NULL").fetchall()
             paid = " ".join(answer.decode() for (answer,) in answers)
             self.trace.append(Event("ledger", attempts=attempts, saved=saved, paid=paid))
@@ -128,45 +174,114 @@ class Recorder:
 
 @dataclass
 class Disk:
-    """What a crash after some steps may leave."""
+    """What a crash after some steps may leave: the bytes of each file, those it was to have, and the ledger."""
 
     sizes: dict[str, int]
     whole: dict[str, int]
     ledger: Event
 
 
+FOLDER = "/"
+"""Stands for a folder among the files."""
+
+
+@dataclass
+class _Names:
+    """Which name leads to which file: for the program, and for whoever comes after the crash."""
+
+    now: dict[str, str] = field(default_factory=dict)
+    durable: dict[str, str] = field(default_factory=dict)
+    pending: list[tuple[str, Callable[[dict[str, str]], None]]] = field(default_factory=list)
+
+    def change(self, name: str, how: Callable[[dict[str, str]], None]) -> None:
+        """Do something to the folder that a name is in; it is not durable yet."""
+        how(self.now)
+        self.pending.append((str(Path(name).parent), how))
+
+    def sync(self, folder: str) -> None:
+        """Make what was done to a folder durable."""
+        for how in [how for where, how in self.pending if where == folder]:
+            how(self.durable)
+        self.pending = [(where, how) for where, how in self.pending if where != folder]
+
+    def after(self, chance: random.Random, keep: float) -> dict[str, str]:
+        """The names after a crash: of what is not durable, each thing may have been done or not."""
+        left = dict(self.durable)
+        for _, how in self.pending:
+            if chance.random() < keep:
+                how(left)
+        return {name: file for name, file in left.items() if _reached(name, left)}
+
+
+def _reached(name: str, left: dict[str, str]) -> bool:
+    return all(left.get(str(folder)) == FOLDER for folder in Path(name).parents if str(folder) != ".")
+
+
+def _naming(name: str, file: str) -> Callable[[dict[str, str]], None]:
+    return lambda names: names.update({name: file})
+
+
+def _renaming(old: str, new: str, file: str) -> Callable[[dict[str, str]], None]:
+    """Both at once: the file system does it so, where both names are in one folder."""
+
+    def how(names: dict[str, str]) -> None:
+        names.pop(old, None)
+        names[new] = file
+
+    return how
+
+
+def _removing(name: str) -> Callable[[dict[str, str]], None]:
+    def how(names: dict[str, str]) -> None:
+        names.pop(name, None)
+
+    return how
+
+
 def crash(trace: Sequence[Event], chance: random.Random, keep: float) -> Disk:
     """The disk after a crash at the end of `trace`; each step that is not durable is kept with probability `keep`."""
     size: dict[str, int] = {}  # bytes of each file, by its first name
     synced: dict[str, int] = {}
-    inode: dict[str, str] = {}  # the file that a name leads to, for the program
-    durable: dict[str, str] = {}  # the same on the disk
-    pending: list[Event] = []
+    names = _Names()
     ledger = Event("ledger")
     for event in trace:
+        file = names.now.get(event.old or event.name)
         if event.kind == "create":
             file = f"{event.name}#{len(size)}"
             size[file] = synced[file] = 0
-            inode[event.name] = file
-            pending.append(Event("create", event.name, old=file))
-        elif event.kind == "write" and event.name in inode:
-            size[inode[event.name]] += event.size
-        elif event.kind == "sync" and event.name in inode:
-            synced[inode[event.name]] = size[inode[event.name]]
-        elif event.kind == "rename" and event.old in inode:
-            inode[event.name] = inode.pop(event.old)
-            pending.append(Event("rename", event.name, old=inode[event.name]))
+            names.change(event.name, _naming(event.name, file))
+        elif event.kind == "mkdir":
+            names.change(event.name, _naming(event.name, FOLDER))
         elif event.kind == "folder":
-            durable |= {step.name: step.old for step in pending}
-            pending.clear()
+            names.sync(event.name)
         elif event.kind == "ledger":
             ledger = event
-    durable |= {step.name: step.old for step in pending if chance.random() < keep}
+        elif file is not None:
+            _step(event, file, names, size, synced)
+    left = names.after(chance, keep)
+    files = {name: file for name, file in left.items() if file != FOLDER}
     sizes = {
         name: chance.choice((synced[file], size[file], chance.randint(synced[file], size[file])))
-        for name, file in durable.items()
+        for name, file in files.items()
     }
-    return Disk(sizes, {name: size[file] for name, file in durable.items()}, ledger)
+    found = ledger if left.get(STATE) == FOLDER else Event("ledger")
+    return Disk(sizes, {name: size[file] for name, file in files.items()}, found)
+
+
+def _step(event: Event, file: str, names: _Names, size: dict[str, int], synced: dict[str, int]) -> None:
+    """One step that concerns a file that is there."""
+    if event.kind == "write":
+        size[file] += event.size
+    elif event.kind == "truncate":
+        size[file] = synced[file] = 0
+    elif event.kind == "sync":
+        synced[file] = size[file]
+    elif event.kind == "link":
+        names.change(event.name, _naming(event.name, file))
+    elif event.kind == "rename":
+        names.change(event.name, _renaming(event.old, event.name, file))
+    elif event.kind == "unlink":
+        names.change(event.name, _removing(event.name))
 
 
 def faults_of(trace: Sequence[Event], disk: Disk) -> list[str]:
@@ -187,8 +302,6 @@ def faults_of(trace: Sequence[Event], disk: Disk) -> list[str]:
         if disk.sizes.get(name) != wanted
     ]
     found += [
-        f"{name} is torn"
-        for name, there in disk.sizes.items()
-        if not name.endswith(".part") and there != disk.whole[name]
+        f"{name} is torn" for name, there in disk.sizes.items() if name.endswith(".png") and there != disk.whole[name]
     ]
     return found

@@ -4,16 +4,22 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from pipeline.errors import StorageFailed
+from pipeline.ledger import Ledger
 from pipeline.sandbox import Sandbox
-from tests.faults.power import Event, Recorder, crash, faults_of
+from tests.faults.power import OUTPUT, STATE, Event, Recorder, crash, faults_of
 from tests.faults.scale import count
-from tests.runs.site import Site
+from tests.runs.site import Site, faults
 
-STATES = count(50_000, 2_000_000)
+STATES = count(20_000, 1_000_000)
+
+PROMPTS: tuple[Any, ...] = ("A fox", {"prompt": "A crow", "count": 2}, {"id": "hero", "prompt": "A new hero"})
+"""The last one takes the name of a picture that is there already, which is kept aside."""
 
 Trace = list[Event]
 
@@ -25,10 +31,13 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     async def record(folder: Path) -> Trace:
         async with Sandbox() as sandbox:
             site = Site(folder, sandbox)
-            recorder = Recorder(site.output)
+            recorder = Recorder(site.folder)
             with recorder.recording():
-                summary = await site.run("A fox", {"prompt": "A crow", "count": 2}, "A hare", limits={"concurrency": 2})
-            assert summary.exit_code == 0
+                await site.run({"id": "hero", "prompt": "An old hero"})
+                await site.run(*PROMPTS, limits={"concurrency": 2})
+            assert site.summary
+            assert site.summary.exit_code == 0
+            assert len(site.replaced()) == 1
             return recorder.trace
 
     return anyio.run(record, tmp_path_factory.mktemp("power"))
@@ -48,11 +57,11 @@ def bad_states(trace: Trace, states: int) -> list[str]:
 
 def test_the_trace_has_every_step_of_the_way(trace: Trace) -> None:
     kinds = [event.kind for event in trace]
-    assert kinds.count("post") == 3
-    assert kinds.count("get") == 4
-    assert sum(event.kind == "rename" and event.name.endswith(".png") for event in trace) == 4
-    assert {"create", "write", "sync", "folder", "ledger"} <= set(kinds)
-    assert len(trace[-1].saved or next(e.saved for e in reversed(trace) if e.kind == "ledger")) == 4
+    assert kinds.count("post") == 4
+    assert kinds.count("get") == 5
+    assert sum(event.kind == "rename" and event.name.endswith(".png") for event in trace) == 5
+    assert {"create", "write", "sync", "folder", "ledger", "mkdir", "link", "unlink"} <= set(kinds)
+    assert len(next(event.saved for event in reversed(trace) if event.kind == "ledger")) == 5
 
 
 @pytest.mark.timeout(count(120, 1800))
@@ -62,6 +71,10 @@ def test_no_crash_leaves_a_bad_disk(trace: Trace) -> None:
 
 def without(kind: str) -> Callable[[Trace], Trace]:
     return lambda trace: [event for event in trace if event.kind != kind]
+
+
+def without_folder(name: str) -> Callable[[Trace], Trace]:
+    return lambda trace: [event for event in trace if (event.kind, event.name) != ("folder", name)]
 
 
 def renamed_before_it_was_synced(trace: Trace) -> Trace:
@@ -102,11 +115,11 @@ def never_intended(trace: Trace) -> Trace:
 
 
 def paid_after_the_get(trace: Trace) -> Trace:
-    fetched = 0
+    left = sum(event.kind == "get" for event in trace)
     found: Trace = []
     for event in trace:
-        fetched += event.kind == "get"
-        found.append(replace(event, paid=event.paid if fetched == 4 else ""))
+        left -= event.kind == "get"
+        found.append(replace(event, paid="" if left else event.paid))
     return found
 
 
@@ -119,6 +132,11 @@ def never_paid(trace: Trace) -> Trace:
     [
         without("sync"),
         without("folder"),
+        without_folder(OUTPUT),
+        without_folder("."),
+        without_folder(STATE),
+        without_folder(f"{STATE}/replaced"),
+        without("link"),
         without("ledger"),
         renamed_before_it_was_synced,
         saved_before_it_was_renamed,
@@ -130,7 +148,8 @@ def never_paid(trace: Trace) -> Trace:
     ids=[
         "no file is synced",
         "no folder is synced",
-        "no ledger",
+        *("the output folder is not", "the one above is not", "the state folder is not", "the kept ones' is not"),
+        *("nothing is kept aside", "no ledger"),
         *("renamed early", "saved early", "intended late"),
         "never intended",
         "paid late",
@@ -139,3 +158,19 @@ def never_paid(trace: Trace) -> Trace:
 )
 def test_a_program_that_leaves_out_or_swaps_a_step_is_caught(trace: Trace, mutant: Callable[[Trace], Trace]) -> None:
     assert bad_states(mutant(trace), 3_000)
+
+
+async def test_a_power_cut_between_a_rename_and_its_row_is_no_reason_to_pay_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: Any) -> None:
+        raise StorageFailed("the power was cut")
+
+    await site.run({"id": "fox", "prompt": "A fox"})
+    with monkeypatch.context() as until:
+        until.setattr(Ledger, "renamed", cut)
+        assert (await site.run({"id": "renard", "prompt": "A fox"})).exit_code == 6
+    assert set(site.pictures()) == {"fox.png", "renard.png"}
+    # By the next night its URL has expired.
+    site.sandbox.behaviour = faults("cdn-404")
+    assert await site.asks() == 0, "the picture is on the disk, and was paid for again"

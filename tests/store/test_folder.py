@@ -130,7 +130,7 @@ def test_a_file_where_the_folder_should_be_is_explained(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_found_before_anything_is_paid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    nth = 2 if call == "write" else 1  # the first write is the lock's
+    nth = 2 if call in ("write", "fsync") else 1  # the first write is the lock's, the first fsync the new folder's
     with (
         failing(monkeypatch, call, nth, errno.EROFS),
         pytest.raises(StorageFailed, match="the file system is read-only"),
@@ -246,16 +246,38 @@ def test_keeping_what_is_not_there_is_an_error(tmp_path: Path) -> None:
         store.keep_aside("hero.png")
 
 
-def test_a_kept_file_comes_back_by_a_move(tmp_path: Path) -> None:
+def test_a_kept_file_comes_back_under_a_further_name(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         kept = store.keep_aside("hero.png")
         (tmp_path / "hero.png").unlink()
-        store.move(kept, "fox.png")
-        assert files(tmp_path) == [".pipeline/lock", "fox.png"]
-        with pytest.raises(StorageFailed, match="can't move"):
-            store.move("nothing.png", "fox.png")
+        store.link(kept, "fox.png")
+        assert files(tmp_path) == [".pipeline/lock", kept, "fox.png"]
+        with pytest.raises(StorageFailed, match="can't rename"):
+            store.link("nothing.png", "fox.png")
         assert (tmp_path / "fox.png").read_bytes() == b"old"
+
+
+def test_a_further_name_that_the_file_has_already_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        (tmp_path / "hero.png").write_bytes(b"old")
+        store.link("hero.png", "fox.png")
+        store.link("hero.png", "fox.png")
+        assert files(tmp_path) == [".pipeline/lock", "fox.png", "hero.png"]
+
+
+def test_a_further_name_is_a_copy_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with Store(tmp_path) as store:
+        (tmp_path / "hero.png").write_bytes(b"old")
+        monkeypatch.setattr(os, "link", refuse)
+        store.link("hero.png", "fox.png")
+        assert (tmp_path / "fox.png").read_bytes() == b"old"
+        assert files(tmp_path) == [".pipeline/lock", "fox.png", "hero.png"]
 
 
 def test_removing_is_for_what_is_there_and_what_is_not(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,12 +78,44 @@ def test_longer_words_of_an_earlier_holder_leave_no_tail(tmp_path: Path) -> None
         assert json.loads((tmp_path / ".pipeline" / "lock").read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize("words", ["", "{", "[]", '{"pid": "x", "host": 1, "started": 2}'])
-def test_a_holder_whose_words_cannot_be_read_is_another_run(tmp_path: Path, words: str) -> None:
+@pytest.mark.parametrize(
+    "words", ["", "{", "[]", '{"pid": "x", "host": 1, "started": 2}', '{"pid": 1e999, "host": ""}']
+)
+def test_a_holder_whose_words_cannot_be_read_is_another_run(
+    tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_MOMENT", 0.01)
     with Store(tmp_path):
         (tmp_path / ".pipeline" / "lock").write_text(words)
         with pytest.raises(FolderLocked, match="in use by another run"), Store(tmp_path):
             pass
+
+
+def words_of(pid: int) -> str:
+    return json.dumps({"pid": pid, "host": socket.gethostname(), "started": "2026-01-01T00:00:00+00:00"})
+
+
+def test_a_forerunner_that_is_gone_is_not_named_as_the_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_MOMENT", 0.01)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with Store(tmp_path):
+        (tmp_path / ".pipeline" / "lock").write_text(words_of(gone.pid))
+        with pytest.raises(FolderLocked, match="in use by another run"), Store(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("words", ["", '{"pid": 99999999'])
+def test_a_holder_that_has_only_just_taken_the_lock_is_waited_for(tmp_path: Path, words: str) -> None:
+    """Between taking the lock and saying so there is a moment: a run that came in it named nobody."""
+    place = tmp_path / ".pipeline" / "lock"
+    with Store(tmp_path):
+        place.write_text(words)
+        signs = threading.Timer(0.03, place.write_text, [words_of(os.getpid())])
+        signs.start()
+        with pytest.raises(FolderLocked, match=f"process {os.getpid()} on "), Store(tmp_path):
+            pass
+        signs.join()
 
 
 def test_a_link_planted_as_lock_file_is_not_followed(tmp_path: Path) -> None:
