@@ -41,7 +41,7 @@ RETRY_AFTER_CAP = 86_400.0
 FETCHES = 6
 """Downloads of one picture, at most."""
 
-FETCHES_OF_GONE = 3
+FETCHES_OF_GONE = 5
 """Times in a row that a server says that a picture is not there until it is believed: some need a moment to be."""
 
 TOKENS = 10.0

@@ -240,7 +240,7 @@ async def test_a_picture_that_is_not_there_is_asked_for_a_few_times() -> None:
     attempts = Attempts(repeat(DownloadBroken("404", cause="lost")))
     with pytest.raises(DownloadBroken):
         await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
-    assert attempts.made == FETCHES_OF_GONE == 3
+    assert attempts.made == FETCHES_OF_GONE == 5
 
 
 @in_virtual_time

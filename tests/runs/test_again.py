@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from pipeline import Selection
+from pipeline.retry import FETCHES_OF_GONE
 from pipeline.sandbox import Fault, Sandbox
 from tests.runs.site import Site, faults
 
 DEAD = faults("cdn-404")
-DEAD_ONCE = faults(Fault("cdn-410", times=3))
-"""Of no more than one picture: after three tries its download is given up."""
+DEAD_ONCE = faults(Fault("cdn-410", times=FETCHES_OF_GONE))
+"""Of no more than one picture: after so many tries its download is given up."""
 
 
 async def test_a_deleted_picture_whose_server_is_gone_for_good_is_made_again_by_the_second_run(site: Site) -> None:
@@ -114,7 +115,7 @@ async def test_a_file_that_was_only_touched_is_left_alone(site: Site) -> None:
 async def test_a_deleted_file_whose_url_is_dead_is_asked_for_again_exactly_once(site: Site, kind: str) -> None:
     await site.run({"id": "fox", "prompt": "A fox"})
     (site.output / "fox.png").unlink()
-    site.sandbox.behaviour = faults(Fault(kind, times=3))
+    site.sandbox.behaviour = faults(Fault(kind, times=FETCHES_OF_GONE))
     assert await site.asks() == 1
     assert list(site.pictures()) == ["fox.png"]
     assert site.record().attempts == 2
