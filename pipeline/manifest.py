@@ -6,6 +6,7 @@ file is written anew beside itself and renamed into place: exactly one line for 
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
@@ -31,7 +32,7 @@ _LINE_BREAKS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
 def to_line(record: Record) -> bytes:
     """A record as its line, with the line feed."""
     text = _ENCODER.encode(as_dict(record))
-    return text.translate(_LINE_BREAKS).encode() + b"\n"
+    return (text if text.isascii() else text.translate(_LINE_BREAKS)).encode() + b"\n"
 
 
 def from_line(line: bytes) -> Record:
@@ -70,11 +71,23 @@ def read(path: Path) -> Iterator[tuple[int, Record | None]]:
     Raises:
         StorageFailed: The file can't be read.
     """
+    for number, line in enumerate(_lines(path), 1):
+        yield number, _record_or_none(line)
+
+
+def read_last(path: Path, most: int) -> Iterator[Record | None]:
+    """The same of the last lines alone, without their numbers; the ones before are not even understood.
+
+    Raises:
+        StorageFailed: The file can't be read.
+    """
+    yield from map(_record_or_none, deque(_lines(path), maxlen=most))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.endswith(b"\n"):
-                    yield number, _record_or_none(line)
+            yield from (line for line in lines if line.endswith(b"\n"))
     except OSError as error:
         raise StorageFailed(f"{path} can't be read: {error.strerror}") from None
 

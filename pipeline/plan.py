@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from pipeline.errors import GiveUp
-from pipeline.ledger import Attempt, ImageRow, LedgerReader
+from pipeline.ledger import Attempt, ImageRow, Known, LedgerReader, Recipe
 from pipeline.model import Claim, Doubt, GeneratedImage, Item, Request
 
 FileState = Literal["sound", "missing", "damaged"]
@@ -116,12 +116,12 @@ class Planner:
     def decisions(self, items: Iterator[Item] | Sequence[Item]) -> Iterator[Decision]:
         """The decision about each item, in the job's order; the selection's limit is counted along the way."""
         left = self.selection.limit
-        for item, rows, attempts in self.ledger.of_items(items):
+        for item, known in self.ledger.of_items(items):
             if not self.selection.covers(item):
                 yield Decision(item, dict.fromkeys(range(item.count), Reason.LEFT_OUT))
                 continue
-            decision = self._decide(item, rows, attempts)
-            if (rows or attempts) and not SETTLED.issuperset(decision.reasons.values()):
+            decision = self._decide(item, known)
+            if (known.images or known.attempts) and not SETTLED.issuperset(decision.reasons.values()):
                 # By what the ledger says now, answers included: the run may have changed something since.
                 decision = self.decide(item)
             if left is not None:
@@ -140,9 +140,13 @@ class Planner:
 
     def decide(self, item: Item) -> Decision:
         """What is to be done about one item."""
-        return self._decide(item, self.ledger.images(item.key), self.ledger.attempts(item.key))
+        return self._decide(item, self.ledger.known(item))
 
-    def _decide(self, item: Item, rows: Mapping[int, ImageRow], attempts: Sequence[Attempt]) -> Decision:
+    def _decide(self, item: Item, known: Known) -> Decision:
+        if not known.images and not known.attempts:
+            indexes = range(item.count)
+            return Decision(item, dict.fromkeys(indexes, self._reason(item, None, known)), tuple(indexes))
+        rows, attempts = known.images, known.attempts
         reasons: dict[int, Reason] = {}
         ask: list[int] = []
         fetch: list[Claim] = []
@@ -150,7 +154,7 @@ class Planner:
         doubted: dict[str, list[int]] = {}
         for index in range(item.count):
             row = rows.get(index)
-            reason = self._reason(item, row, attempts)
+            reason = self._reason(item, row, known)
             claim = self._claim(item, index, row, attempts, reason)
             if claim:
                 fetch.append(claim)
@@ -175,22 +179,21 @@ class Planner:
         asked = self.selection.force or self.selection.retry_failed
         return newest if unacted and not asked and newest.state in ("maybe", "lost") else None
 
-    def _reason(self, item: Item, row: ImageRow | None, attempts: Sequence[Attempt]) -> Reason:
+    def _reason(self, item: Item, row: ImageRow | None, known: Known) -> Reason:
         if self.selection.force:
             return Reason.FORCED
         if row is None:
-            return self._why_new(item)
+            return self._why_new(item, known.recipe)
         if row.state == "failed":
             again = self.selection.retry_failed or row.cause in GiveUp.AGAIN
             return Reason.FAILED if again else Reason.GIVEN_UP
-        made_by = next((attempt.made_by for attempt in attempts if attempt.id == row.attempt), None)
+        made_by = next((attempt.made_by for attempt in known.attempts if attempt.id == row.attempt), None)
         if made_by not in (None, self.base):
             return Reason.PLACEHOLDER
         state = self.inspect(row)
         return {"sound": Reason.UNCHANGED, "missing": Reason.MISSING, "damaged": Reason.DAMAGED}[state]
 
-    def _why_new(self, item: Item) -> Reason:
-        recipe = self.ledger.recipe(item)
+    def _why_new(self, item: Item, recipe: Recipe | None) -> Reason:
         if recipe is None or recipe.key == item.key:
             return Reason.NEW
         if recipe.prompt == item.prompt and self.ledger.in_sandbox(recipe.key) != item.sandbox:

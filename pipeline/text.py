@@ -22,7 +22,10 @@ def printable(text: str, limit: int | None = None) -> str:
         text: Anything.
         limit: Characters after which it is cut, with an ellipsis in the last place; None for no limit.
     """
-    shown = "".join(character if _is_harmless(character) else _escaped(character) for character in text)
+    if text.isprintable():  # as nearly every text is
+        shown = text
+    else:
+        shown = "".join(character if _is_harmless(character) else _escaped(character) for character in text)
     return shown if limit is None or len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 

@@ -152,8 +152,8 @@ def manifest(items: Iterable[Item], ledger: LedgerReader, absent: Collection[tup
         absent: Key and index of the images that it calls saved and whose files are gone or changed.
     """
     now = ledger.last_run() or utc_now()
-    for item, rows, attempts in ledger.of_items(items):
+    for item, known in ledger.of_items(items):
         for index in range(item.count):
-            record = record_of(item, index, rows.get(index), attempts, now)
+            record = record_of(item, index, known.images.get(index), known.attempts, now)
             gone = record.status == "saved" and (item.key, index) in absent
             yield without_file(record) if gone else record

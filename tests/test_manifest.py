@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import manifest
 from pipeline.errors import StorageFailed
-from pipeline.manifest import NAME, ManifestLog, as_dict, from_line, read, to_line, write
+from pipeline.manifest import NAME, ManifestLog, as_dict, from_line, read, read_last, to_line, write
 from pipeline.model import Record
 
 RECORD = Record(
@@ -100,6 +100,20 @@ def test_a_line_that_is_still_being_written_is_passed_over(tmp_path: Path) -> No
     for cut in range(1, len(whole)):
         path.write_bytes(whole + whole[:cut])
         assert lines_of(path) == [RECORD]
+
+
+def test_of_the_last_lines_no_other_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / NAME
+    understood: list[bytes] = []
+
+    def counting(line: bytes) -> Record:
+        understood.append(line)
+        return from_line(line)
+
+    path.write_bytes(b"".join(to_line(replace(RECORD, id=f"hero-{n}")) for n in range(9)) + b"none\n" + b"half a line")
+    monkeypatch.setattr(manifest, "from_line", counting)
+    assert [record and record.id for record in read_last(path, 3)] == ["hero-7", "hero-8", None]
+    assert len(understood) == 3
 
 
 def test_a_manifest_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:

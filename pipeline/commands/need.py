@@ -1,9 +1,11 @@
 """How much there is to do, counted before any of it is done."""
 
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pipeline import models
-from pipeline.model import Claim
+from pipeline.model import Claim, Item
 from pipeline.plan import Decision
 from pipeline.signed import expires_at
 
@@ -27,9 +29,11 @@ class Need:
     tokens: int = 0
     renames: int = 0
     expiring: list[tuple[float, Claim]] = field(default_factory=list)
+    _to_do: bytearray = field(default_factory=bytearray)
 
     def add(self, decision: Decision) -> None:
-        """Count one decision."""
+        """Count one decision; they are told in the job's order."""
+        self._to_do.append(bool(decision.images_to_make or decision.rename))
         self.images += decision.images_to_make
         self.renames += len(decision.rename)
         asked = len(decision.ask) + sum(len(doubt.request.indexes) for doubt in decision.doubts)
@@ -39,3 +43,7 @@ class Need:
             until = expires_at(claim.image.url or "")
             if until is not None:
                 self.expiring.append((until, claim))
+
+    def of(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Those of the job's items about which there was something to do."""
+        return itertools.compress(items, self._to_do)

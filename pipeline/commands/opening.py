@@ -1,6 +1,5 @@
 """What several commands open in the same way: the folder and the ledger of a job, and the planner over both."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -135,7 +134,7 @@ def _require_known(job: Job, ledger: LedgerReader) -> None:
     path = job.output / manifest.NAME
     if not is_there(path):
         return
-    for record in deque((record for _, record in manifest.read(path)), maxlen=LAST_LINES):
+    for record in manifest.read_last(path, LAST_LINES):
         if record is None or record.path is None or ledger.images(record.key) or ledger.at_path(record.path):
             continue
         if is_there(job.output / record.path):

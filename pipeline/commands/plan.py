@@ -1,5 +1,6 @@
 """`plan`: what a run would make and why, and what it would cost. It sends nothing and changes nothing."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,9 +8,9 @@ from typing import Any
 
 from pipeline import jobfile, models, settings
 from pipeline.commands.opening import ledger_path, planner, require_ledger, require_matches
-from pipeline.ledger import LedgerReader
-from pipeline.model import CREDITS_PER_USD, Job
-from pipeline.plan import SETTLED, Decision, Reason, Selection, requests
+from pipeline.ledger import ImageRow, LedgerReader
+from pipeline.model import CREDITS_PER_USD, Item, Job
+from pipeline.plan import SETTLED, Decision, Reason, Selection
 from pipeline.text import grouped, plural, printable, usd
 
 
@@ -43,8 +44,10 @@ class Plan:
         self.reasons.update(decision.reasons.values())
         self.downloads += len(decision.fetch)
         self.doubts += len(decision.doubts)
+        if not decision.ask:
+            return
         model = models.of(decision.item.model)
-        self.requests += sum(1 for _ in requests(decision, model.max_images))
+        self.requests += math.ceil(len(decision.ask) / model.max_images)
         if model.price is None:
             self.unpriced += len(decision.ask)
         else:
@@ -87,6 +90,26 @@ class Plan:
             yield f"  and {grouped(len(self.orphans) - 20)} more orphaned"
 
 
+class _Wanted:
+    """Which images the job has, by key or by name; only hashes of them, so that a long job fits into memory."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._counts: dict[int, int] = {}
+
+    def add(self, item: Item) -> None:
+        """Remember an item."""
+        for name in (hash(item.id), int(item.key[:16], 16)):
+            self._known.add(name)
+            if item.count > 1:
+                self._counts[name] = item.count
+
+    def covers(self, row: ImageRow) -> bool:
+        """Whether the image is one of the job's, or has the name of one."""
+        names = (hash(row.item), int(row.key[:16], 16))
+        return any(name in self._known and row.idx < self._counts.get(name, 1) for name in names)
+
+
 def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator[Decision | Plan]:
     """Every decision in the job's order, and last the plan they add up to. Needs no key.
 
@@ -97,16 +120,14 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     total = Plan(job.name, endpoint.sandbox)
     require_matches(job, selection)
     require_ledger(job)
-    wanted: dict[str | bytes, int] = {}
+    wanted = _Wanted()
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
         for decision in planner(job, ledger, endpoint.base, selection).decisions(jobfile.expand(job)):
-            item = decision.item
             total.add(decision)
-            wanted[item.id] = wanted[bytes.fromhex(item.key[:24])] = item.count
+            wanted.add(decision.item)
             yield decision
         for row in ledger.saved_images():
-            count = max(wanted.get(row.item, 0), wanted.get(bytes.fromhex(row.key[:24]), 0))
-            if row.path and not row.path.startswith(".") and row.idx >= count:
+            if row.path and not row.path.startswith(".") and not wanted.covers(row):
                 total.orphans.append(row.path)
     yield total
 

@@ -180,7 +180,7 @@ class Run:
         first = [claim for _, claim in need.expiring]
         begun = {(claim.item.key, claim.index) for claim in first}
         yield from first
-        for decision in plan.decisions(jobfile.expand(self.job)):
+        for decision in plan.decisions(need.of(jobfile.expand(self.job))):
             item = decision.item
             for row in decision.rename:
                 yield Rename(item, row)

@@ -23,7 +23,7 @@ _OWN_KEYS = {
 """Parameters of a request that the job file has a key of its own for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Level:
     """What is checked: an entry or a row, over the level that it inherits from.
 

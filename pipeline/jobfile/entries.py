@@ -24,9 +24,12 @@ _COLUMNS = {name: name for name in RowSpec.model_fields} | {"aspect_ratio": "asp
 """The columns that are no variables but keys of the entry."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
-    """What one level of the job says; None where it says nothing."""
+    """What one level of the job says; None where it says nothing. Never changed.
+
+    Neither this nor `Entry` is frozen: that would take four times as long to make, and a long job makes millions.
+    """
 
     id: str | None = None
     prompt: Template | None = None
@@ -43,14 +46,17 @@ class Said:
         Parameters and variables are merged, and a parameter set to null is taken out. A level that says the size
         itself takes no ratios from below, one that names seeds of its own takes no count, and nobody inherits an id.
         """
-        merged = {name: value for name, value in {**below.parameters, **self.parameters}.items() if value is not None}
-        sized = any(self.parameters.get(name) is not None for name in SIZES)
-        ratios = () if sized else below.aspect_ratios
+        parameters, ratios = below.parameters, below.aspect_ratios
+        if self.parameters:
+            both = {**below.parameters, **self.parameters}
+            parameters = {name: value for name, value in both.items() if value is not None}
+            if any(self.parameters.get(name) is not None for name in SIZES):
+                ratios = ()
         return Said(
             id=self.id,
             prompt=self.prompt or below.prompt,
             model=self.model or below.model,
-            parameters=merged,
+            parameters=parameters,
             aspect_ratios=ratios if self.aspect_ratios is None else self.aspect_ratios,
             count=self.count if self.seeds is not None else self.count or below.count,
             seeds=below.seeds if self.seeds is None else self.seeds,
@@ -58,7 +64,7 @@ class Said:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """A prompt entry with everything it inherits.
 
@@ -81,20 +87,17 @@ class Entry:
     @property
     def model(self) -> Model:
         """The model; one that checks nothing where it is not in the catalogue."""
-        name = self.said.model or ""
-        return models.find(name) or models.unknown(name)
+        return models.of(self.said.model or "")
 
-    @property
-    def count(self) -> int:
-        """Images wanted of each prompt and ratio."""
-        return self.said.count or len(self.said.seeds or ()) or 1
+
+_NOTHING = Said()
 
 
 def said_by_job(spec: JobSpec) -> Said:
     """What the top of the file says for all entries."""
     return Said(
         model=spec.model,
-        parameters=spec.parameters,
+        parameters={name: value for name, value in spec.parameters.items() if value is not None},
         aspect_ratios=None if spec.aspect_ratios is None else tuple(spec.aspect_ratios),
         variables=_frozen(spec.variables),
     )
@@ -139,15 +142,13 @@ def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row
 
 def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
     """What a row says, or None where that can't be told."""
-    if set(row.cells) == {"line"} and entry.file is not None and entry.file.suffix.lower() == ".txt":
+    if row.text:
         # A line of text is the prompt, unless the entry has one that the line is a variable of.
         given = {} if entry.said.prompt else {"prompt": row.cells["line"]}
     else:
-        given = {}
-        for column, value in row.cells.items():
-            if column in _COLUMNS and value is not None and value != "":
-                given[_COLUMNS[column]] = value
-    own = Said()
+        told = ((_COLUMNS.get(column), value) for column, value in row.cells.items())
+        given = {key: value for key, value in told if key and value is not None and value != ""}
+    own = _NOTHING
     if len(given) == 1 and isinstance(text := given.get("prompt"), str) and text.strip():
         # Nearly every row of a long file says its prompt and no more.
         try:

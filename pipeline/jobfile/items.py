@@ -2,9 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import lru_cache
 
+from pipeline import models
 from pipeline.jobfile import keys, naming
-from pipeline.jobfile.entries import Entry
+from pipeline.jobfile.entries import Entry, Said
 from pipeline.model import Item
 from pipeline.models import Model
 
@@ -12,7 +14,7 @@ from pipeline.models import Model
 def number_of(entry: Entry) -> int:
     """How many items an entry makes."""
     said = entry.said
-    total = len(said.aspect_ratios or (None,)) * len(_seeds(entry))
+    total = len(_grid(said.model or "", said.aspect_ratios, said.seeds, said.count))
     for name in said.prompt.names if said.prompt else ():
         total *= len(said.variables[name])
     return total
@@ -24,31 +26,29 @@ def of_entry(entry: Entry, *, sandbox: bool) -> Iterator[Item]:
     Seeds make one image each; a count above their number adds an item without a seed for the rest.
     """
     said, model = entry.said, entry.model
-    assert said.prompt is not None
-    names = said.prompt.names
-    shaping = model.shaping(said.parameters)
-    ratios, seeds = _ratios(entry), _seeds(entry)
-    for values in itertools.product(*(said.variables[name] for name in names)):
-        prompt = said.prompt.render(dict(zip(names, values, strict=True))).strip()
-        several = [value for name, value in zip(names, values, strict=True) if len(said.variables[name]) > 1]
-        for ratio, (seed, count) in itertools.product(ratios, seeds):
+    shaping = model.shaping(said.parameters) if said.parameters else {}
+    grid = _grid(model.id, said.aspect_ratios, said.seeds, said.count)
+    for prompt, several in _prompts(said):
+        for ratio, seed, count, alone in grid:
             key = keys.key_of(model, prompt, ratio, seed, shaping, sandbox=sandbox)
             if said.id is None:
                 name = naming.automatic(prompt, ratio, key, entry.prefix)
             else:
-                name = naming.composed(said.id, several, ratio if len(ratios) > 1 else None, seed, key)
-            yield Item(
-                key=key,
-                id=name,
-                prompt=prompt,
-                model=model.id,
-                aspect_ratio=ratio,
-                seed=seed,
-                parameters=said.parameters,
-                count=count,
-                sandbox=sandbox,
-                place=entry.place,
-            )
+                name = naming.composed(said.id, several, None if alone else ratio, seed, key)
+            yield Item(key, name, prompt, model.id, ratio, seed, said.parameters, count, sandbox, entry.place)
+
+
+def _prompts(said: Said) -> Iterator[tuple[str, list[str]]]:
+    """Each prompt, and the values in it of the variables that have several."""
+    assert said.prompt is not None
+    names = said.prompt.names
+    if not names:
+        yield said.prompt.render({}).strip(), []
+        return
+    for values in itertools.product(*(said.variables[name] for name in names)):
+        given = dict(zip(names, values, strict=True))
+        several = [value for name, value in given.items() if len(said.variables[name]) > 1]
+        yield said.prompt.render(given).strip(), several
 
 
 def offered(model: Model, ratio: str) -> str | None:
@@ -59,16 +59,21 @@ def offered(model: Model, ratio: str) -> str | None:
     return next((own for own in model.options if wanted is not None and _quotient(own) == wanted), None)
 
 
-def _ratios(entry: Entry) -> tuple[str | None, ...]:
-    asked = entry.said.aspect_ratios or ()
-    return tuple(offered(entry.model, ratio) or ratio for ratio in asked) or (None,)
+@lru_cache(maxsize=256)
+def _grid(
+    model_id: str, asked: tuple[str, ...] | None, seeds: tuple[int, ...] | None, count: int | None
+) -> tuple[tuple[str | None, int | None, int, bool], ...]:
+    """What is made of each prompt: ratio, seed, number of images, and whether that ratio is the only one.
 
-
-def _seeds(entry: Entry) -> list[tuple[int | None, int]]:
-    """Each seed and how many images of it; None for those without a seed."""
-    seeds: list[tuple[int | None, int]] = [(seed, 1) for seed in entry.said.seeds or ()]
-    rest = entry.count - len(seeds)
-    return [*seeds, (None, rest)] if rest > 0 else seeds
+    The same for all rows of a file, or nearly so.
+    """
+    model = models.of(model_id)
+    ratios = tuple(offered(model, ratio) or ratio for ratio in asked or ()) or (None,)
+    seeded: list[tuple[int | None, int]] = [(seed, 1) for seed in seeds or ()]
+    rest = (count or len(seeded) or 1) - len(seeded)
+    if rest > 0:
+        seeded.append((None, rest))
+    return tuple((ratio, seed, n, len(ratios) == 1) for ratio, (seed, n) in itertools.product(ratios, seeded))
 
 
 def _quotient(ratio: str) -> float | None:

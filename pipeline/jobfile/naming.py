@@ -50,7 +50,7 @@ def automatic(prompt: str, aspect_ratio: str | None, key: str, prefix: str | Non
     Twelve digits of the key keep a hundred thousand prompts with the same beginning apart.
     """
     parts = (prefix, slug(prompt) or "image", shape(aspect_ratio) if aspect_ratio else None, key[:_DIGEST])
-    return bounded("-".join(part for part in parts if part), key)
+    return bounded("-".join(filter(None, parts)), key)
 
 
 def composed(given: str, values: list[str], aspect_ratio: str | None, seed: int | None, key: str) -> str:

@@ -21,19 +21,21 @@ LONGEST_LINE = 1_000_000
 """Bytes a line of it may have."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """One row of an included file: a `Source` of places.
+    """One row of an included file: a `Source` of places. Never changed.
 
     Attributes:
         file: The file's name as errors show it.
         line: Where the row begins, counted from 1.
         cells: The columns and their values: text, a `Scalar`, or in `.jsonl` anything.
+        text: Whether it is a line of plain text, the only cell.
     """
 
     file: str
     line: int
     cells: dict[str, Any]
+    text: bool = False
 
     def place(self, *_: str | int) -> Place:
         """The row; where in it a column stands is said by its name."""
@@ -81,7 +83,7 @@ def _txt(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row]:
     for number, line in lines:
         text = line.strip()
         if text and not text.startswith("#"):
-            yield Row(shown, number, {"line": text})
+            yield Row(shown, number, {"line": text}, text=True)
 
 
 def _csv(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unreadable]:

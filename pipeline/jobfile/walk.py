@@ -94,28 +94,30 @@ class Walk:
             self._first(item)
 
     def _prompt(self, item: Item, level: Level) -> None:
-        source = level.where("prompt")
         longest, prompt = level.entry.model.max_prompt, item.prompt
-        name = source.name("prompt")
+        unsendable = _UNSENDABLE.search(prompt)
+        if prompt and not unsendable and (longest is None or len(prompt) <= longest):
+            return
+        name, place = level.where("prompt").name("prompt"), level.source.place("prompt")
         if longest is not None and len(prompt) > longest:
             message = f"{name} has {len(prompt)} characters; {item.model} takes {longest}: {shown(prompt)}"
-            self.mistakes.add(level.source.place("prompt"), message, f"shorten it by {len(prompt) - longest}")
+            self.mistakes.add(place, message, f"shorten it by {len(prompt) - longest}")
         if not prompt:
-            self.mistakes.add(level.source.place("prompt"), f"{name} is empty", "write what the picture shows")
-        elif match := _UNSENDABLE.search(prompt):
-            message = f"{name} holds the character U+{ord(match[0]):04X}, which can't be sent"
-            self.mistakes.add(level.source.place("prompt"), message, "remove it")
+            self.mistakes.add(place, f"{name} is empty", "write what the picture shows")
+        elif unsendable:
+            message = f"{name} holds the character U+{ord(unsendable[0]):04X}, which can't be sent"
+            self.mistakes.add(place, message, "remove it")
 
     def _first(self, item: Item) -> None:
         """Remember an item; one whose key or whose file names were seen before is set aside."""
         key = int(item.key[:16], 16)
-        stems = {hash(item.stem(index).casefold()) for index in range(item.count)}
+        stems = [hash(item.stem(index).casefold()) for index in range(item.count)]
         if key in self._keys or not self._stems.isdisjoint(stems):
             if len(self._again) < MOST:
                 self._again.append((item, key in self._keys))
             return
         self._keys.add(key)
-        self._stems |= stems
+        self._stems.update(stems)
 
     def clashes(self, walked: Iterator[Item]) -> None:
         """Note the items that make the same picture, or write the same file, as an earlier one.

@@ -6,12 +6,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import starmap
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, Books, ImageRow, Recipe, columns
+from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, Books, ImageRow, Known, Recipe, columns
 from pipeline.model import Item
 
 _ATTEMPT = columns(Attempt)
@@ -81,23 +82,23 @@ class LedgerReader:
         rows = self._read(f"SELECT {_IMAGE} FROM images WHERE key = ?", (key,))
         return {row[1]: ImageRow(*row) for row in rows}
 
-    def of_items(self, items: Iterable[Item]) -> Iterator[tuple[Item, Mapping[int, ImageRow], Sequence[Attempt]]]:
-        """Each item with its `images` and its `attempts`, without their answers; looked up for many items at a time.
+    def of_items(self, items: Iterable[Item]) -> Iterator[tuple[Item, Known]]:
+        """Each item with what is known of it; looked up for many items at a time.
 
         What is written meanwhile may be missing.
         """
         rest = iter(items)
         while some := list(itertools.islice(rest, AT_ONCE)):
             keys = [item.key for item in some]
-            marked = ", ".join("?" * len(keys))
             images: dict[str, dict[int, ImageRow]] = {}
-            for row in self._read(f"SELECT {_IMAGE} FROM images WHERE key IN ({marked})", keys):
+            for row in self._read(f"SELECT {_IMAGE} FROM images WHERE key IN ({_marks(keys)})", keys):
                 images.setdefault(row[0], {})[row[1]] = ImageRow(*row)
             attempts: dict[str, list[Attempt]] = {}
-            for attempt in self._without_answers(f"key IN ({marked}) ORDER BY seq", *keys):
+            for attempt in self._without_answers(f"key IN ({_marks(keys)}) ORDER BY seq", *keys):
                 attempts.setdefault(attempt.key, []).append(attempt)
+            recipes = self._recipes([item for item in some if len(images.get(item.key, ())) < item.count])
             for item in some:
-                yield item, images.get(item.key, {}), attempts.get(item.key, [])
+                yield item, Known(images.get(item.key, {}), attempts.get(item.key, ()), recipes.get(item.id))
 
     def attempts(self, key: str, *, answers: bool = True) -> list[Attempt]:
         """Every attempt made for this key, oldest first; without their `answers`, which may be large, on request."""
@@ -208,13 +209,27 @@ class LedgerReader:
         (found,) = self._read("SELECT count(*) FROM runs WHERE ended_at IS NULL", ())[0]
         return int(found)
 
+    def known(self, item: Item) -> Known:
+        """What is known of one item, with the answers to its attempts."""
+        return Known(self.images(item.key), self.attempts(item.key), self.recipe(item))
+
     def recipe(self, item: Item) -> Recipe | None:
         """What this item was made from last: under its id, or else for the same prompt, ratio and seed."""
-        rows = self._read(f"SELECT {_RECIPE} FROM recipes WHERE item = ?", (item.id,)) or self._read(
-            f"SELECT {_RECIPE} FROM recipes WHERE prompt = ? AND aspect_ratio IS ? AND seed IS ? LIMIT 1",
-            (item.prompt, item.aspect_ratio, item.seed),
-        )
-        return Recipe(*rows[0]) if rows else None
+        return self._recipes([item]).get(item.id)
+
+    def _recipes(self, items: Sequence[Item]) -> dict[str, Recipe]:
+        """The recipe of each item that has one, by its id."""
+        ids = [item.id for item in items]
+        rows = self._read(f"SELECT {_RECIPE} FROM recipes WHERE item IN ({_marks(ids)})", ids)
+        found = {recipe.item: recipe for recipe in starmap(Recipe, rows)}
+        rest = [item for item in items if item.id not in found]
+        prompts = [item.prompt for item in rest]
+        rows = self._read(f"SELECT {_RECIPE} FROM recipes WHERE prompt IN ({_marks(prompts)})", prompts)
+        alike = {(recipe.prompt, recipe.aspect_ratio, recipe.seed): recipe for recipe in starmap(Recipe, rows)}
+        for item in rest:
+            if recipe := alike.get((item.prompt, item.aspect_ratio, item.seed)):
+                found[item.id] = recipe
+        return found
 
     def in_sandbox(self, key: str) -> bool:
         """Whether this key's pictures were made by a sandbox that a run had started for itself."""
@@ -263,6 +278,10 @@ class LedgerReader:
             return self._reader.execute(query, parameters).fetchall()
         except REFUSALS as error:
             raise storage_failed(self.path, error) from None
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def connect(path: Path | None, mode: str) -> sqlite3.Connection:

@@ -1,5 +1,6 @@
 """The rows of the ledger, and the tables they live in."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -185,6 +186,21 @@ class Recipe:
     prompt: str
     aspect_ratio: str | None
     seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger says of one item.
+
+    Attributes:
+        images: What became of its images, by index.
+        attempts: The attempts made for it, oldest first.
+        recipe: What it was made from last, for an item that lacks images.
+    """
+
+    images: Mapping[int, ImageRow]
+    attempts: Sequence[Attempt]
+    recipe: Recipe | None = None
 
 
 def columns(row: type[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pipeline.models import rules, shapes
@@ -16,7 +17,7 @@ COUNTS = ("num_images", "n")
 """The names under which models take the number of images."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which `cached_property` can't do with
 class Model:
     """One model of the API.
 
@@ -43,7 +44,7 @@ class Model:
         """The ratios a job may ask for, or None where the model can't be told a ratio."""
         return tuple(self.options) or None
 
-    @property
+    @cached_property
     def default_ratio(self) -> str | None:
         """The ratio of a picture nobody asked a ratio for, where the model documents one."""
         asked_by_default = (
@@ -51,18 +52,18 @@ class Model:
         )
         return next(asked_by_default, None)
 
-    @property
+    @cached_property
     def max_prompt(self) -> int | None:
         """The most characters a prompt may have, or None where no limit is documented."""
         longest: int | None = self.parameters.get("prompt", {}).get("maxLength")
         return longest
 
-    @property
+    @cached_property
     def count_parameter(self) -> str | None:
         """The parameter that asks for several images at once, or None."""
         return next((name for name in COUNTS if name in self.parameters), None)
 
-    @property
+    @cached_property
     def max_images(self) -> int:
         """The most images one request may ask for."""
         if self.count_parameter is None:
@@ -70,7 +71,7 @@ class Model:
         spec = self.parameters[self.count_parameter]
         return int(spec.get("maximum", max(spec.get("enum", (1,)))))
 
-    @property
+    @cached_property
     def seed_range(self) -> tuple[int, int] | None:
         """The least and the greatest seed, or None where the model takes none."""
         if not self.known:

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline import Selection, load_job
 from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
+from pipeline.ledger import LedgerReader
+from pipeline.ledger.reading import AT_ONCE
 from pipeline.plan import Decision, Reason
 from tests.runs.site import Site, faults
 
@@ -33,6 +37,22 @@ def test_of_a_great_many_orphans_twenty_are_shown() -> None:
     lines = list(Plan("site", orphans=[f"{n}.png" for n in range(25)]).lines())
     assert sum("no longer in the job" in line for line in lines) == 20
     assert lines[-1] == "  and 5 more orphaned"
+
+
+def test_the_ledger_is_asked_about_many_items_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries = 0
+    read = LedgerReader._read
+
+    def counting(self: LedgerReader, *query: Any) -> list[Any]:
+        nonlocal queries
+        queries += 1
+        return read(self, *query)
+
+    monkeypatch.setattr(LedgerReader, "_read", counting)
+    (tmp_path / "prompts.txt").write_text("".join(f"Fox {n}\n" for n in range(3 * AT_ONCE)))
+    decisions, _ = planned(tmp_path, prompts=[{"file": "prompts.txt"}])
+    assert len(decisions) == 3 * AT_ONCE
+    assert 3 <= queries <= 3 * 4
 
 
 async def test_what_is_paid_for_is_only_to_be_downloaded(site: Site) -> None:

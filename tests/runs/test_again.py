@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from pipeline import Selection
+from pipeline.ledger import Known
+from pipeline.model import Item
+from pipeline.plan import Decision, Planner
 from pipeline.retry import FETCHES_OF_GONE
 from pipeline.sandbox import Fault, Sandbox
 from tests.runs.site import Site, faults
@@ -273,3 +276,19 @@ async def test_a_missing_file_that_a_run_left_out_is_not_called_saved(site: Site
     assert crow.status == "saved"
     assert await site.asks() == 0
     assert {record.status for record in site.records()} == {"saved"}
+
+
+async def test_a_run_decides_about_what_is_there_once_and_not_again_when_its_turn_comes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.run(*(f"Fox {n}" for n in range(12)))
+    decided: list[str] = []
+    decide = Planner._decide
+
+    def counting(self: Planner, item: Item, known: Known) -> Decision:
+        decided.append(item.id)
+        return decide(self, item, known)
+
+    monkeypatch.setattr(Planner, "_decide", counting)
+    assert await site.asks(*(f"Fox {n}" for n in range(12)), "A hen") == 1
+    assert sum(name.startswith("fox") for name in decided) == 12
