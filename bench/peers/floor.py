@@ -1,7 +1,8 @@
 """The floor: aiohttp and nothing else. The same requests and the same files, with none of the promises.
 
 Its options: `check` hashes each picture and walks its chunks, as anyone must who wants to know that it is whole;
-`fsync` puts each file on the disk before it counts as delivered.
+`fsync` puts each file on the disk before it counts as delivered; `fresh` opens a connection for each request to the
+API, as anyone must who wants to know whether it was sent.
 """
 
 import asyncio
@@ -57,15 +58,16 @@ class PngWalk:
 class Work:
     """One assignment, done by as many workers as it may have in flight."""
 
-    def __init__(self, session: aiohttp.ClientSession, assignment: Assignment) -> None:
-        self.session = session
+    def __init__(self, api: aiohttp.ClientSession, cdn: aiohttp.ClientSession, assignment: Assignment) -> None:
+        self.api = api
+        self.cdn = cdn
         self.assignment = assignment
         self.urls: list[str] = []
         self.fetching = asyncio.Semaphore(assignment.in_flight)
 
     async def ask(self, number: int) -> str:
         """One request; the URL in its answer."""
-        async with self.session.post(self.assignment.endpoint, json=self.assignment.body(number)) as response:
+        async with self.api.post(self.assignment.endpoint, json=self.assignment.body(number)) as response:
             found = await response.json()
         url: str = found["data"][0]["url"]
         self.urls.append(url)
@@ -75,7 +77,7 @@ class Work:
         """One picture into its file."""
         options = self.assignment.options
         digest, walk = hashlib.sha256(), PngWalk()
-        async with self.session.get(url) as response:
+        async with self.cdn.get(url) as response:
             response.raise_for_status()
             descriptor = os.open(self.assignment.path(url), os.O_WRONLY | os.O_CREAT, 0o666)
             while piece := await response.content.readany():
@@ -116,11 +118,16 @@ async def _work(do: Callable[[int], Awaitable[object]], numbers: Iterator[int]) 
         await do(number)
 
 
+def _session(*, force_close: bool = False) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0, force_close=force_close)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
+
+
 async def main(assignment: Assignment) -> None:
     """Do the assignment."""
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
-        work = Work(session, assignment)
+    fresh = "fresh" in assignment.options
+    async with _session(force_close=fresh) as api, _session() as cdn:
+        work = Work(api, cdn, assignment)
         await work.run()
     if assignment.task == "ask":
         assignment.hand_in(work.urls)
