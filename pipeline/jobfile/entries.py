@@ -40,6 +40,11 @@ class Said:
     seeds: tuple[int, ...] | None = None
     variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def asks(self) -> bool:
+        """Whether it says anything that the model must be held against: more than a prompt and its variables."""
+        return bool(self.model or self.parameters or self.aspect_ratios or self.seeds or self.count)
+
     def over(self, below: "Said") -> "Said":
         """This level over a lower one.
 

@@ -194,13 +194,17 @@ def _entries(
 ) -> list[Entry]:
     """The prompt entries, each checked, and everything they make."""
     any_model, sandbox = spec.endpoint not in ("aimlapi", "sandbox"), spec.endpoint == "sandbox"
-    job, found = entries.said_by_job(spec), []
+    job, found, sound = entries.said_by_job(spec), [], False
     walk = Walk(sandbox, any_model, mistakes, used=mentioned)
     for position, prompt in zip(positions, spec.prompts, strict=True):
         source = document.at("prompts", position)
         own = entries.said_by_entry(prompt, source, mistakes)
         entry = _entry(prompt, own.over(job), source, path, mistakes)
-        checks.check(Level(entry, own, source, document, any_model), mistakes)
+        if own.asks or not sound:
+            known = len(mistakes.problems)
+            checks.check(Level(entry, own, source, document, any_model), mistakes)
+            # What holds for one entry that says nothing of its own holds for all of them.
+            sound = sound or (not own.asks and len(mistakes.problems) == known)
         if prompt.prompt is not None and own.prompt is None:
             walk.used |= template.mentioned(prompt.prompt)
         elif prompt.file is None or entry.file is not None:

@@ -225,7 +225,7 @@ class RowSpec(_Strict):
     id: Id | None = None
     prompt: Text | None = None
     model: Text | None = None
-    parameters: Parameters = {}
+    parameters: Parameters = Field(default_factory=dict)
     aspect_ratios: Ratios | None = None
     count: Annotated[int, Field(ge=1, le=MOST_IMAGES), BeforeValidator(_whole)] | None = None
     seeds: Seeds | None = None
@@ -237,7 +237,7 @@ class PromptSpec(RowSpec):
     model_config = ConfigDict(json_schema_extra=_or_text)
 
     file: Text | None = None
-    variables: Variables = {}
+    variables: Variables = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -254,8 +254,8 @@ class JobSpec(_Strict):
     output: Annotated[str, BeforeValidator(_output)] | None = None
     state_dir: Annotated[str, BeforeValidator(_output)] | None = None
     aspect_ratios: Ratios | None = None
-    parameters: Parameters = {}
-    variables: Variables = {}
+    parameters: Parameters = Field(default_factory=dict)
+    variables: Variables = Field(default_factory=dict)
     prompts: Annotated[list[PromptSpec], Field(min_length=1)]
     limits: LimitsSpec = LimitsSpec()
 

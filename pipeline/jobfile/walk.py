@@ -69,7 +69,7 @@ class Walk:
                 continue
             row_entry, own, row = found
             level = Level(row_entry, own, row, source, self.any_model, tuple(row.cells))
-            if own.model or own.parameters or own.aspect_ratios or own.seeds or own.count:
+            if own.asks:
                 checks.check(level, self.mistakes)
             self._concrete(level, used)
         if not number:
