@@ -74,11 +74,8 @@ class Plan:
         if self.doubts:
             yield f"  a run would first find out whether {plural(self.doubts, 'request')} without an answer were billed"
         if self.requests or self.downloads:
-            dollars = f"{usd(self.tokens / CREDITS_PER_USD)} at list price"
-            cost = f"no cost in the sandbox, {dollars} at the real API" if self.sandbox else dollars
-            price = f"{grouped(self.tokens)} tokens, {cost}"
-            yield f"  a run would send {plural(self.requests, 'request')} ({price})"
-            if self.unpriced:
+            yield f"  a run would send {plural(self.requests, 'request')} ({self._price()})"
+            if self.unpriced and self.tokens:
                 yield f"  without a known price, and not in that sum: {plural(self.unpriced, 'image')}"
             if self.downloads:
                 yield f"  and download {plural(self.downloads, 'image')} already paid for"
@@ -88,6 +85,13 @@ class Plan:
             yield f"  orphaned (no longer in the job): {printable(orphan)}"
         if len(self.orphans) > 20:
             yield f"  and {grouped(len(self.orphans) - 20)} more orphaned"
+
+    def _price(self) -> str:
+        if self.unpriced and not self.tokens:
+            return "no cost in the sandbox, no list price known" if self.sandbox else "no list price known"
+        dollars = f"{usd(self.tokens / CREDITS_PER_USD)} at list price"
+        cost = f"no cost in the sandbox, {dollars} at the real API" if self.sandbox else dollars
+        return f"{grouped(self.tokens)} tokens, {cost}"
 
 
 class _Wanted:

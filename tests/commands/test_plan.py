@@ -11,7 +11,7 @@ from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
 from pipeline.ledger import LedgerReader
 from pipeline.ledger.reading import AT_ONCE
 from pipeline.plan import Decision, Reason
-from tests.runs.site import Site, faults
+from tests.runs.site import PRICE, Site, faults
 
 SERVER = "http://127.0.0.1:9"
 
@@ -24,9 +24,15 @@ def planned(folder: Path, environ: dict[str, str] | None = None, **job: Any) -> 
 
 
 def test_a_model_without_a_price_is_left_out_of_the_sum_and_named(tmp_path: Path) -> None:
+    _, total = planned(tmp_path, prompts=["A fox", {"prompt": "A hen", "model": "somebody/elses-model"}])
+    assert (total.tokens, total.unpriced, total.requests) == (PRICE, 1, 2)
+    assert "  without a known price, and not in that sum: 1 image" in list(total.lines())
+
+
+def test_where_no_price_is_known_no_sum_is_told(tmp_path: Path) -> None:
     _, total = planned(tmp_path, model="somebody/elses-model", prompts=["A fox", "A hen"])
-    assert (total.tokens, total.unpriced, total.requests) == (0, 2, 2)
-    assert "  without a known price, and not in that sum: 2 images" in list(total.lines())
+    assert (total.tokens, total.unpriced) == (0, 2)
+    assert list(total.lines())[1:] == ["  a run would send 2 requests (no list price known)"]
 
 
 def test_an_empty_difference_would_send_nothing(tmp_path: Path) -> None:
