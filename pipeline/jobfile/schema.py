@@ -6,6 +6,7 @@ or another entry.
 
 import math
 import re
+from inspect import cleandoc
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from pipeline import settings
 from pipeline.errors import UsageError
 from pipeline.jobfile import naming, template
 from pipeline.jobfile.scalars import Scalar, shown, value_of
-from pipeline.model import DEFAULT_MODEL
+from pipeline.model import DEFAULT_MODEL, Limits
 from pipeline.models.rules import nearest
 
 MOST_IMAGES = 1000
@@ -220,7 +221,17 @@ class LimitsSpec(_Strict):
 
 
 class RowSpec(_Strict):
-    """What a row of an included file may say besides its variables."""
+    """What a row of an included file may say besides its variables.
+
+    Attributes:
+        id: Names the files; made from the prompt where it is missing.
+        prompt: The text; `{name}` is a variable, `{{` and `}}` are braces.
+        model: Instead of the job's.
+        parameters: On top of the job's; null takes one away.
+        aspect_ratios: Instead of the job's.
+        count: Images wanted of each picture; 1 by default.
+        seeds: One image a seed; a count above their number adds images without one.
+    """
 
     id: Id | None = None
     prompt: Text | None = None
@@ -232,7 +243,12 @@ class RowSpec(_Strict):
 
 
 class PromptSpec(RowSpec):
-    """A prompt entry: a prompt alone, or a mapping."""
+    """A prompt entry: a prompt alone, or a mapping.
+
+    Attributes:
+        file: A `.csv`, `.jsonl` or `.txt` in the job's folder: each row is an entry, its columns are variables.
+        variables: On top of the job's.
+    """
 
     model_config = ConfigDict(json_schema_extra=_or_text)
 
@@ -246,7 +262,20 @@ class PromptSpec(RowSpec):
 
 
 class JobSpec(_Strict):
-    """The whole job file."""
+    """The whole job file.
+
+    Attributes:
+        name: The job's name; the file's name by default.
+        model: The model's id; what it accepts is known and checked.
+        endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
+        output: The output folder, relative to the working directory; `build/NAME` by default.
+        state_dir: Where the ledger and its lock are kept, where the output's file system can't keep them.
+        aspect_ratios: Ratios for every prompt that names none.
+        parameters: Further parameters of the model, by its own names.
+        variables: What `{name}` in a prompt stands for; a list makes one picture of each value.
+        prompts: The prompts: a text, or a mapping.
+        limits: How fast, how much and how long a run may go.
+    """
 
     name: Id | None = None
     model: Text = DEFAULT_MODEL
@@ -261,5 +290,21 @@ class JobSpec(_Strict):
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a job file, for editors."""
-    return JobSpec.model_json_schema()
+    """The JSON Schema of a job file, for editors: what each key means stands beside it."""
+    found = JobSpec.model_json_schema()
+    _, entry = found["$defs"]["PromptSpec"]["anyOf"]
+    for described, documented in (
+        (found, (JobSpec,)),
+        (entry, (RowSpec, PromptSpec)),
+        (found["$defs"]["LimitsSpec"], (Limits,)),
+    ):
+        for spec in documented:
+            told = cleandoc(spec.__doc__ or "")
+            described["description"], _, attributes = told.partition("\n\nAttributes:\n")
+            for name, text in _ATTRIBUTE.findall(attributes):
+                described["properties"][name]["description"] = " ".join(text.split())
+    return found
+
+
+_ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+"""An attribute in a class's docstring, with the lines that it goes on in."""

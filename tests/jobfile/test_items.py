@@ -353,3 +353,17 @@ def test_the_schema_for_editors_names_every_key() -> None:
     assert text == {"type": "string"}
     assert {"id", "prompt", "file", "variables", "count", "seeds"} <= set(mapping["properties"])
     assert set(schema["$defs"]["LimitsSpec"]["properties"]) == set(Limits.__dataclass_fields__)
+
+
+def test_the_schema_for_editors_says_what_each_key_means() -> None:
+    schema = jobfile.schema()
+    _, entry = schema["$defs"]["PromptSpec"]["anyOf"]
+    for part in (schema, entry, schema["$defs"]["LimitsSpec"]):
+        assert part["description"]
+        for name, told in part["properties"].items():
+            assert told.get("description", "").endswith("."), name
+    limits = schema["$defs"]["LimitsSpec"]["properties"]
+    assert limits["grace"]["description"] == (
+        "Seconds that an interrupted run waits for the answers it has already asked for."
+    )
+    assert "660 s, and 1 s in the sandbox." in limits["settle"]["description"]
