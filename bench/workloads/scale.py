@@ -20,9 +20,9 @@ IN_FLIGHT = 64
 
 NOTES = (
     "*First request* is the time from the start of `run` on an empty folder until the server sees a request. *No-op* "
-    "is `run` on a folder in which everything is there, after a change to the job; *again* is the same without a change "
-    "since. `yaml` has its prompts in the job file, one mapping each; "
-    "`jsonl` and `csv` in a file beside it. The µs are of CPU time for each item.",
+    "is `run` on a folder in which everything is there, after a change to the job; *again* is that without a change. "
+    "`yaml` has its prompts in the job file, one mapping each; `jsonl` and `csv` in a file beside it. The µs are of "
+    "CPU time for each item.",
 )
 
 
@@ -110,7 +110,7 @@ def _first_request(command: Sequence[str], folder: Path, upstream: Upstream) -> 
 
 def _row(items: int, form: str, laps: Laps) -> Sequence[str]:
     if laps.refused:
-        return (f"{items:,}", form, f"refused: {laps.refused}", *["-"] * 10)
+        return (f"{items:,}", form, f"refused: {laps.refused}", *["-"] * 9)
     return (
         f"{items:,}",
         form,
