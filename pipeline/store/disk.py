@@ -34,7 +34,7 @@ _CURES = {
 }
 
 
-def storage_failed(doing: str, path: Path, error: OSError) -> StorageFailed:
+def storage_failed(doing: str, path: str | Path, error: OSError) -> StorageFailed:
     """The error for people: what was being done, to which file, why it failed and what to do."""
     said = f"{(error.strerror or type(error).__name__).lower()}; see to it"
     why = _CURES.get(error.errno or 0) or said
@@ -42,7 +42,7 @@ def storage_failed(doing: str, path: Path, error: OSError) -> StorageFailed:
 
 
 @contextmanager
-def translated(doing: str, path: Path) -> Iterator[None]:
+def translated(doing: str, path: str | Path) -> Iterator[None]:
     """Turn what the disk refuses inside into a `StorageFailed`."""
     try:
         yield
