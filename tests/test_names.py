@@ -1,6 +1,9 @@
-from collections.abc import AsyncIterator
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -58,6 +61,26 @@ async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
 async def test_where_nothing_bears_the_name_nothing_happens(folder: Folder) -> None:
     await folder.names.make_room(item(), 0)
     assert folder.kept() == []
+
+
+async def test_a_name_that_is_free_is_looked_for_once_with_each_suffix_and_nothing_is_removed(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return real(*arguments, **options)
+
+        return call
+
+    for name in ("lstat", "stat", "unlink", "open"):
+        monkeypatch.setattr(os, name, counted(name, getattr(os, name)))
+    await folder.names.make_room(item(), 0)
+    folder.names.sweep(item(), 0, "hero.png")
+    monkeypatch.undo()
+    assert calls == {"lstat": 3}
 
 
 async def test_a_file_of_the_users_own_is_kept_before_it_is_overwritten(folder: Folder) -> None:
