@@ -206,6 +206,7 @@ class SavedImage:
         sha256: Hex digest of its bytes.
         width: Pixels.
         height: Pixels.
+        mtime_ns: Its modification time when the last byte was durable, in nanoseconds: what changes it later shows.
     """
 
     path: str
@@ -214,6 +215,7 @@ class SavedImage:
     sha256: str
     width: int
     height: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class NameKeeper:
         self._store = store
         self._ledger = ledger
         self._one_at_a_time = anyio.Lock()
+        self._kept: set[str] = set()
 
     async def make_room(self, item: Item, index: int) -> None:
         """Keep aside whatever bears the name that this image is about to take.
@@ -30,15 +31,20 @@ class NameKeeper:
         Raises:
             StorageFailed: It can't be kept.
         """
-        async with self._one_at_a_time:
-            await self._make_room(item, index)
+        # Nearly always the name is free, and then there is nothing that could be done twice.
+        if self._takers(item, index):
+            async with self._one_at_a_time:
+                await self._make_room(item, index)
+
+    def _takers(self, item: Item, index: int) -> list[str]:
+        """What bears the name of an image, with any suffix."""
+        stem = item.stem(index)
+        return [path for suffix in SUFFIXES if self._store.exists(path := stem + suffix)]
 
     async def _make_room(self, item: Item, index: int) -> None:
-        stem = item.stem(index)
-        for path in (stem + suffix for suffix in SUFFIXES):
-            if not self._store.exists(path):
-                continue
+        for path in self._takers(item, index):
             kept = self._store.keep_aside(path)
+            self._kept.add(path)
             for row in self._ledger.at_path(path):
                 if (row.key, row.idx) != (item.key, index):
                     await self._ledger.moved(row, kept, row.mtime_ns)
@@ -63,11 +69,13 @@ class NameKeeper:
             self.sweep(item, row.idx, path)
 
     def sweep(self, item: Item, index: int, path: str) -> None:
-        """Remove what bears this image's name with another suffix; it has been kept aside."""
-        for suffix in SUFFIXES:
-            other = item.stem(index) + suffix
-            if other != path:
-                self._store.remove(other)
+        """Remove what bears this image's name with another suffix, where it has been kept aside."""
+        stem = item.stem(index)
+        for other in (stem + suffix for suffix in SUFFIXES):
+            if other in self._kept:
+                self._kept.remove(other)
+                if other != path:
+                    self._store.remove(other)
 
     def saved_row(self, row: ImageRow, image: SavedImage) -> ImageRow:
         """The row of an image that has just been saved."""
@@ -80,5 +88,5 @@ class NameKeeper:
             sha256=image.sha256,
             width=image.width,
             height=image.height,
-            mtime_ns=self._store.mtime_ns(image.path),
+            mtime_ns=image.mtime_ns,
         )

@@ -102,7 +102,7 @@ class Pace:
         self._next = 0.0
         self._paused_until = 0.0
         self._backoff = 0.0
-        self._head = anyio.Lock()
+        self._head = anyio.Lock(fast_acquire=True)
 
     async def turn(self) -> None:
         """Wait for this request's turn."""

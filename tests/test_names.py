@@ -1,6 +1,9 @@
-from collections.abc import AsyncIterator
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -58,6 +61,26 @@ async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
 async def test_where_nothing_bears_the_name_nothing_happens(folder: Folder) -> None:
     await folder.names.make_room(item(), 0)
     assert folder.kept() == []
+
+
+async def test_a_name_that_is_free_is_looked_for_once_with_each_suffix_and_nothing_is_removed(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return real(*arguments, **options)
+
+        return call
+
+    for name in ("lstat", "stat", "unlink", "open"):
+        monkeypatch.setattr(os, name, counted(name, getattr(os, name)))
+    await folder.names.make_room(item(), 0)
+    folder.names.sweep(item(), 0, "hero.png")
+    monkeypatch.undo()
+    assert calls == {"lstat": 3}
 
 
 async def test_a_file_of_the_users_own_is_kept_before_it_is_overwritten(folder: Folder) -> None:
@@ -188,8 +211,7 @@ async def test_a_folder_in_the_place_of_a_picture_is_an_error_that_names_it(fold
 
 
 async def test_the_row_of_a_saved_image_says_what_was_saved(folder: Folder) -> None:
-    folder.put("hero.png", "picture")
-    image = SavedImage("hero.png", "image/png", 7, "cd" * 32, 1408, 768)
+    image = SavedImage("hero.png", "image/png", 7, "cd" * 32, 1408, 768, mtime_ns=1_700_000_000_123_456_789)
     empty = ImageRow("key-1", 0, "hero", "failed", AT, attempts=2, attempt="a-2", url="https://cdn.example.com/a")
     row = folder.names.saved_row(empty, image)
     assert row == replace(
@@ -201,6 +223,5 @@ async def test_the_row_of_a_saved_image_says_what_was_saved(folder: Folder) -> N
         sha256="cd" * 32,
         width=1408,
         height=768,
-        mtime_ns=folder.store.mtime_ns("hero.png"),
+        mtime_ns=1_700_000_000_123_456_789,
     )
-    assert row.mtime_ns is not None

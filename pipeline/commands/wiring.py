@@ -82,7 +82,7 @@ async def wire(
         gate=gate,
         downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
         locate=locate,
-        fetch_slots=anyio.CapacityLimiter(limits.downloads),
+        fetch_slots=anyio.Semaphore(limits.downloads, fast_acquire=True),
         settler=settler,
         on_record=on_record,
         note=note,

@@ -155,9 +155,10 @@ class Transfer:
                 cause="bad-picture",
             )
         name = self._stem + picture.suffix
-        await part.land(name)
+        mtime_ns = await part.land(name)
         self._part = None
-        return SavedImage(name, picture.mime_type, part.size, self._sha256.hexdigest(), picture.width, picture.height)
+        digest = self._sha256.hexdigest()
+        return SavedImage(name, picture.mime_type, part.size, digest, picture.width, picture.height, mtime_ns)
 
     # The bytes.
 

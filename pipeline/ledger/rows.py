@@ -1,7 +1,8 @@
 """The rows of the ledger, and the tables they live in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 VERSION = 2
@@ -208,11 +209,10 @@ def columns(row: type[Any]) -> str:
     return ", ".join(field.name for field in fields(row))
 
 
-def values(row: Any) -> tuple[Any, ...]:
-    """A row's values in the order of `columns`."""
-    return tuple(getattr(row, field.name) for field in fields(row))
-
-
 def marks(row: type[Any]) -> str:
     """As many question marks as a row has columns."""
     return ", ".join("?" for _ in fields(row))
+
+
+image_values: Callable[[ImageRow], tuple[Any, ...]] = attrgetter(*(field.name for field in fields(ImageRow)))
+"""The values of an image's row in the order of its columns."""

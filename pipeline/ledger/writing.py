@@ -21,11 +21,14 @@ from typing import Any
 
 from pipeline.errors import StorageFailed
 from pipeline.ledger.reading import REFUSALS, LedgerReader, check, connect, storage_failed
-from pipeline.ledger.rows import ImageRow, Recipe, columns, marks, values
+from pipeline.ledger.rows import ImageRow, Recipe, columns, image_values, marks
 from pipeline.model import Item
 
 _LARGE_ANSWER = 256 * 1024
 """Bytes above which an answer holds pictures rather than URLs; it is dropped once all of them are files."""
+
+_INSERT_IMAGE = f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})"
+_INSERT_RECIPE = f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})"
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -267,7 +270,7 @@ class Ledger(LedgerReader):
 
 
 def _image(row: ImageRow) -> Statement:
-    return f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})", values(row)
+    return _INSERT_IMAGE, image_values(row)
 
 
 def _lost_pictures(row: ImageRow) -> Statement:
@@ -284,7 +287,4 @@ def _move(row: ImageRow, path: str, mtime_ns: int | None) -> Statement:
 
 
 def _recipe(item: Item) -> Statement:
-    return (
-        f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})",
-        (item.id, item.key, item.prompt, item.aspect_ratio, item.seed),
-    )
+    return _INSERT_RECIPE, (item.id, item.key, item.prompt, item.aspect_ratio, item.seed)

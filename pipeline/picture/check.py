@@ -1,6 +1,7 @@
 """The check of one picture, whichever of the three formats it is in."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pipeline.picture import jpeg, png, webp
 from pipeline.picture.source import BrokenPicture, Picture, Source, Steps
@@ -32,17 +33,18 @@ _TEXTS = (
 
 
 class PictureCheck:
-    """Fed a picture piece by piece; objects as early as the bytes allow.
-
-    Attributes:
-        suffix: `.png`, `.jpg` or `.webp` once the first bytes have said so; None before, and for anything else.
-    """
+    """Fed a picture piece by piece; objects as early as the bytes allow."""
 
     def __init__(self) -> None:
-        self.suffix: str | None = None
         self._source = Source()
-        self._picture: Picture | None = None
-        self._walk = self._all()
+        self._found = _Found()
+        # It knows nothing of this object: a circle would keep the bytes fed last until the garbage collector comes.
+        self._walk = _walk(self._source, self._found)
+
+    @property
+    def suffix(self) -> str | None:
+        """`.png`, `.jpg` or `.webp` once the first bytes have said so; None before, and for anything else."""
+        return self._found.suffix
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Check the next bytes.
@@ -54,7 +56,7 @@ class PictureCheck:
         try:
             next(self._walk)
         except BrokenPicture:
-            self._picture = None
+            self._found.picture = None
             raise
 
     def finish(self) -> Picture:
@@ -63,30 +65,38 @@ class PictureCheck:
         Raises:
             BrokenPicture: It was cut off, or `feed` has objected.
         """
-        if self._picture is not None:
-            return self._picture
+        if self._found.picture is not None:
+            return self._found.picture
         if self.suffix is None:
             raise BrokenPicture(f"it is {describe(bytes(self._source.rest[:256]))}")
         raise BrokenPicture(f"it is a {self.suffix[1:].upper()} that was cut off")
 
-    def _all(self) -> Steps[None]:
-        walk = self._format((yield from self._source.peek(_HEAD)))
-        self._picture = yield from walk(self._source)
-        while not self._source.rest:
-            yield
-        raise BrokenPicture(f"there are bytes after its end ({self._picture.mime_type})")
 
-    def _format(self, head: bytes) -> Callable[[Source], Steps[Picture]]:
-        if head.startswith(png.SIGNATURE):
-            self.suffix = ".png"
-            return png.walk
-        if head.startswith(jpeg.SIGNATURE):
-            self.suffix = ".jpg"
-            return jpeg.walk
-        if webp.is_webp(head):
-            self.suffix = ".webp"
-            return webp.walk
-        raise BrokenPicture(f"it is {describe(bytes(self._source.rest[:256]))}")
+@dataclass(slots=True)
+class _Found:
+    """What a walk has found out so far."""
+
+    suffix: str | None = None
+    picture: Picture | None = None
+
+
+def _walk(source: Source, found: _Found) -> Steps[None]:
+    """Read one picture of any format, and make sure that nothing comes after it."""
+    found.suffix, walk = _format(source, (yield from source.peek(_HEAD)))
+    found.picture = yield from walk(source)
+    while not source.rest:
+        yield
+    raise BrokenPicture(f"there are bytes after its end ({found.picture.mime_type})")
+
+
+def _format(source: Source, head: bytes) -> tuple[str, Callable[[Source], Steps[Picture]]]:
+    if head.startswith(png.SIGNATURE):
+        return ".png", png.walk
+    if head.startswith(jpeg.SIGNATURE):
+        return ".jpg", jpeg.walk
+    if webp.is_webp(head):
+        return ".webp", webp.walk
+    raise BrokenPicture(f"it is {describe(bytes(source.rest[:256]))}")
 
 
 def describe(head: bytes) -> str:

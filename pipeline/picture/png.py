@@ -8,6 +8,9 @@ from pipeline.picture.source import BrokenPicture, Picture, Source, Steps, dimen
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _HEAD = struct.Struct(">I4s")
+_BETWEEN = struct.Struct(">II4s")
+"""What lies between the data of two chunks: the CRC of one, the length and the type of the next."""
+
 _MAX_LENGTH = 0x7FFF_FFFF
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """The bit depths that each colour type allows (section 11.2.1)."""
@@ -66,15 +69,15 @@ def _whole_chunks(source: Source) -> int:
         Bytes of image data in them.
     """
     rest, at, data = source.rest, 0, 0
-    while at + 12 <= len(rest):
-        length, kind = _HEAD.unpack_from(rest, at)
-        end = at + 8 + length
-        if kind != b"IDAT" or end + 4 > len(rest):
-            break
-        if zlib.crc32(rest[at + 4 : end]) != int.from_bytes(rest[end : end + 4]):
+    # Looked up once: there are hundreds of chunks in a picture, and nothing else is done so often.
+    last, crc32, between = len(rest) - _BETWEEN.size, zlib.crc32, _BETWEEN.unpack_from
+    length, kind = _HEAD.unpack_from(rest) if len(rest) >= _HEAD.size else (0, b"")
+    while kind == b"IDAT" and (end := at + _HEAD.size + length) <= last:
+        stored, following, kind = between(rest, end)
+        if crc32(rest[at + 4 : end]) != stored:
             raise BrokenPicture("the checksum of its IDAT chunk is wrong")
         data += length
-        at = end + 4
+        at, length = end + 4, following
     source.drop(at)
     return data
 

@@ -141,21 +141,21 @@ class Asker:
 
         `each`: tokens that one image costs, None where unknown; `images`: how many are to be asked for.
         """
-        with self.gate.waiting():
-            await self.outage.turn()
-            epoch = await self.throttle.acquire()
+        admitted: int | None = None
+        bill: Bill | None = None
         try:
             with self.gate.waiting():
+                await self.outage.turn()
+                admitted = await self.throttle.acquire()
                 reserved, images = await self.budget.reserve(each, images)
-            bill = Bill(reserved, None if each is None else each * images, images, epoch)
-            try:
-                with self.gate.waiting():
-                    await self.pace.turn()
-                yield bill
-            finally:
-                self.budget.settle(reserved, bill.cost)
+                bill = Bill(reserved, None if each is None else each * images, images, admitted)
+                await self.pace.turn()
+            yield bill
         finally:
-            self.throttle.release()
+            if bill is not None:
+                self.budget.settle(bill.reserved, bill.cost)
+            if admitted is not None:
+                self.throttle.release()
 
     async def _send(self, attempt: str, item: Item, body: dict[str, object], bill: Bill) -> Generation:
         if self.gate.reason is not None:

@@ -44,7 +44,7 @@ class Producer:
     gate: Gate
     downloads: Downloads
     locate: Callable[[str], str]
-    fetch_slots: anyio.CapacityLimiter
+    fetch_slots: anyio.Semaphore
     settler: Settler
     on_record: Callable[[Record], None]
     note: Callable[[str], None]
@@ -52,23 +52,31 @@ class Producer:
 
     async def request(self, request: Request) -> None:
         """Ask for the images of one request until all are there or no more can be had, and fetch each at once."""
-        item, missing = request.item, request.indexes
+        if len(request.indexes) == 1:
+            # Nothing to fetch beside it: a task of its own would only cost time.
+            for claim in await self._asked(request):
+                await self.claim(claim)
+            return
         async with anyio.create_task_group() as fetches:
-            try:
-                while missing:
-                    claims = await self.asker.ask(item, missing)
-                    for claim in claims:
-                        fetches.start_soon(self.claim, claim)
-                    # A short answer: the same request again, for what it left out.
-                    missing = missing[len(claims) :]
-            except GateClosed:
-                return
-            except MaybeBilled as error:
-                self._park(replace(request, indexes=missing), error)
-            except GiveUp as failure:
-                await self._give_up(item, missing, failure, again=request.again)
-            except StopRun as reason:
-                self.gate.close(reason)
+            while request.indexes and (claims := await self._asked(request)):
+                for claim in claims:
+                    fetches.start_soon(self.claim, claim)
+                # A short answer: the same request again, for what it left out.
+                request = replace(request, indexes=request.indexes[len(claims) :])
+
+    async def _asked(self, request: Request) -> list[Claim]:
+        """What asking once has brought; nothing where no more can be had, which is recorded or parked by then."""
+        try:
+            return await self.asker.ask(request.item, request.indexes)
+        except GateClosed:
+            pass
+        except MaybeBilled as error:
+            self._park(request, error)
+        except GiveUp as failure:
+            await self._give_up(request.item, request.indexes, failure, again=request.again)
+        except StopRun as reason:
+            self.gate.close(reason)
+        return []
 
     def _park(self, request: Request, error: MaybeBilled) -> None:
         self.note(f"{request.item.id}: {error}")

@@ -40,7 +40,8 @@ async def given_up(transfer: Transfer) -> GiveUp:
 async def test_a_whole_picture_becomes_a_file(tmp_path: Path) -> None:
     async with transferring(tmp_path, http(BIG)) as (cdn, transfer):
         image = await transfer.attempt()
-    assert image == SavedImage("fox.png", "image/png", len(BIG), hashlib.sha256(BIG).hexdigest(), 40, 30)
+    mtime_ns = (tmp_path / "fox.png").stat().st_mtime_ns
+    assert image == SavedImage("fox.png", "image/png", len(BIG), hashlib.sha256(BIG).hexdigest(), 40, 30, mtime_ns)
     assert (tmp_path / image.path).read_bytes() == BIG
     assert pictures(tmp_path) == ["fox.png"]
     assert cdn.asked[0].headers["Accept-Encoding"] == "identity"
@@ -82,7 +83,8 @@ async def test_bytes_in_the_answer_land_in_the_same_way(tmp_path: Path) -> None:
     async with downloading(tmp_path) as downloads:
         with downloads.transfer(GeneratedImage(data=BIG), "fox", lambda *_: True) as transfer:
             image = await transfer.attempt()
-    assert image == SavedImage("fox.png", "image/png", len(BIG), hashlib.sha256(BIG).hexdigest(), 40, 30)
+    mtime_ns = (tmp_path / "fox.png").stat().st_mtime_ns
+    assert image == SavedImage("fox.png", "image/png", len(BIG), hashlib.sha256(BIG).hexdigest(), 40, 30, mtime_ns)
     assert (tmp_path / "fox.png").read_bytes() == BIG
 
 

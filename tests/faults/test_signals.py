@@ -70,6 +70,7 @@ def test_the_second_run_on_a_folder_names_the_first_and_touches_nothing(tmp_path
         job = write_job(tmp_path, base, 16)
         first = start("run", job)
         wait_for(output, "intent", 1)
+        first.send_signal(signal.SIGSTOP)  # so that it does not end before the others have looked
         second = run("run", job)
         assert second.returncode == 11
         assert str(first.pid) in second.stderr
@@ -77,6 +78,7 @@ def test_the_second_run_on_a_folder_names_the_first_and_touches_nothing(tmp_path
         assert "Traceback" not in second.stderr
         assert run("status", output).returncode in (0, 2), "reading needs no lock"
         assert run("plan", job).returncode == 0, "reading needs no lock"
+        first.send_signal(signal.SIGCONT)
         first.communicate(timeout=30)
         assert first.returncode == 0
     assert len(billed(state)) == 16

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -146,3 +148,16 @@ def test_the_suffix_is_known_as_soon_as_the_first_bytes_are() -> None:
     assert (before, one.suffix) == (None, ".png")
     with pytest.raises(BrokenPicture, match="it is a PNG that was cut off"):
         one.finish()
+
+
+@pytest.mark.parametrize("data", [PNG, PNG[:-20]], ids=["whole", "cut off"])
+def test_the_bytes_of_a_picture_are_let_go_with_its_check_and_not_by_the_garbage_collector(data: bytes) -> None:
+    one = PictureCheck()
+    one.feed(data)
+    gone = weakref.ref(one)
+    gc.disable()
+    try:
+        del one
+        assert gone() is None
+    finally:
+        gc.enable()

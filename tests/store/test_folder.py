@@ -23,8 +23,7 @@ def files(root: Path) -> list[str]:
 @contextmanager
 def failing(monkeypatch: pytest.MonkeyPatch, name: str, nth: int, number: int) -> Iterator[list[int]]:
     """Let the nth call of an operating system function, and no other, fail; gives the calls seen."""
-    owner: Any = Path if name == "replace" else os
-    real: Callable[..., Any] = getattr(owner, name)
+    real: Callable[..., Any] = getattr(os, name)
     seen: list[int] = []
 
     def call(*args: Any, **options: Any) -> Any:
@@ -34,7 +33,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, nth: int, number: int) -
         return real(*args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(owner, name, call)
+        patch.setattr(os, name, call)
         yield seen
 
 
