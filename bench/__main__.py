@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import field, machine, report
+from bench import field, ground, machine, report
 from bench.report import Table
 from bench.settings import Settings
 
@@ -26,13 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     sizes = SIZES[:1] if arguments.quick else tuple(size for size in SIZES if size <= arguments.largest)
     settings = Settings(arguments.rounds, arguments.quick, sizes, _note)
-    for name in arguments.only or WORKLOADS:
-        _note(f"{name} …")
-        tables: Sequence[Table] = import_module(f"bench.workloads.{name}").run(settings)
-        for table in tables:
-            print("\n" + "\n".join(table.lines()) + "\n", flush=True)
-        _write(arguments.out, name, report.section(tables, _how(arguments)))
+    try:
+        for name in arguments.only or WORKLOADS:
+            _measure(name, settings, arguments)
+    finally:
+        ground.clear()
     return 0
+
+
+def _measure(name: str, settings: Settings, arguments: argparse.Namespace) -> None:
+    _note(f"{name} …")
+    tables: Sequence[Table] = import_module(f"bench.workloads.{name}").run(settings)
+    for table in tables:
+        print("\n" + "\n".join(table.lines()) + "\n", flush=True)
+    _write(arguments.out, name, report.section(tables, _how(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:

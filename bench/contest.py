@@ -1,16 +1,11 @@
 """Rounds: every contestant does the same work once a round, in an order that changes from round to round."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from statistics import median
 
-from bench import machine
 from bench.assignment import Assignment
+from bench.ground import empty_folder
 from bench.process import Usage, measure, one_line
 from bench.upstream.api import Behaviour
 from bench.upstream.control import Upstream
@@ -160,17 +155,3 @@ class Contest:
 
 def _last_line(usage: Usage) -> str:
     return f"exit code {usage.exit_code}, {one_line(usage.said)}"
-
-
-@contextmanager
-def empty_folder() -> Iterator[Path]:
-    """A new folder on the disk, removed afterwards; nothing that others wrote waits for the disk any more."""
-    parent = machine.CACHE / "work"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    if hasattr(os, "sync"):
-        os.sync()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)

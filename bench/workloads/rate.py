@@ -9,7 +9,8 @@ from statistics import median
 
 from bench import field
 from bench.assignment import Assignment
-from bench.contest import Contestant, empty_folder
+from bench.contest import Contestant
+from bench.ground import empty_folder
 from bench.process import Child
 from bench.report import Table
 from bench.settings import Settings

@@ -9,7 +9,7 @@ from statistics import median
 
 from bench import jobs, machine, report
 from bench.assignment import Assignment
-from bench.contest import empty_folder
+from bench.ground import empty_folder
 from bench.process import Usage, measure, one_line
 from bench.report import Table
 from bench.settings import Settings
