@@ -8,6 +8,12 @@ from typing import Any
 VERSION = 2
 """Of the tables, kept in SQLite's `user_version`."""
 
+LARGE_ANSWER = 256 * 1024
+"""Bytes above which an answer holds pictures rather than URLs; it is dropped once all of them are files."""
+
+Statement = tuple[str, Sequence[Any]]
+"""A statement in SQL, and what its question marks stand for."""
+
 _ATTEMPTS = """
 CREATE TABLE attempts (
     seq INTEGER PRIMARY KEY,

@@ -7,39 +7,20 @@ finished from here without asking (and paying) again. What may have been billed 
 `lost`, with its price, or `unbilled`. A paid answer that can't be read is `lost` at once. An image is `saved` or
 `failed`; an image that is neither has its claim, if it has one, in the newest paid answer that covers it.
 
-Everybody who writes at the same moment shares one commit (group commit): the first in line commits for all that wait,
-in a worker thread, so that no disk flush ever holds up the event loop.
+Everybody who writes at the same moment shares one commit (`committing`), and no flush of the disk ever holds up the
+event loop.
 """
 
 import json
-import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pipeline.errors import StorageFailed
 from pipeline.ledger.reading import REFUSALS, LedgerReader, check, connect, storage_failed
-from pipeline.ledger.rows import ImageRow, Recipe, columns, image_values, marks
+from pipeline.ledger.rows import LARGE_ANSWER, ImageRow, Recipe, Statement, columns, image_values, marks
 from pipeline.model import Item
-
-_LARGE_ANSWER = 256 * 1024
-"""Bytes above which an answer holds pictures rather than URLs; it is dropped once all of them are files."""
 
 _INSERT_IMAGE = f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})"
 _INSERT_RECIPE = f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})"
-
-Statement = tuple[str, Sequence[Any]]
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """Statements that wait for their commit."""
-
-    statements: tuple[Statement, ...]
-    done: bool = False
-    error: StorageFailed | None = field(default=None)
 
 
 class Ledger(LedgerReader):
@@ -64,20 +45,16 @@ class Ledger(LedgerReader):
         except BaseException:
             self._writer.close()
             raise
-        # Imported here and below: whoever only reads needs no event loop.
-        import anyio
-        import anyio.to_thread
+        # Imported here: whoever only reads needs no event loop.
+        from pipeline.ledger.committing import Committer
 
-        self._queue: list[_Entry] = []
-        self._turn = anyio.Lock()
-        self._thread = anyio.CapacityLimiter(1)
+        self._committer = Committer(self._writer, path)
 
     def close(self) -> None:
         """Commit what is still waiting and close the file."""
-        waiting, self._queue = self._queue, []
-        if waiting:
-            self._commit(waiting)
+        self._committer.close()
         super().close()
+        # Last: it puts what the log holds into the file.
         self._writer.close()
 
     def start_run(self, run: str, at: str, endpoint: str, base: str | None = None) -> None:
@@ -85,7 +62,7 @@ class Ledger(LedgerReader):
 
         `endpoint` is the job's word for where it asks, `base` the place itself.
         """
-        self._write_now(
+        self._committer.write_now(
             ("DELETE FROM stamp", ()),
             (
                 "INSERT INTO runs (id, started_at, endpoint, base) VALUES (?, ?, ?, ?)",
@@ -99,7 +76,7 @@ class Ledger(LedgerReader):
 
     def end_run(self, run: str, at: str, exit_code: int) -> None:
         """Close a run that is about to report, and with it the killed ones that it reports for."""
-        self._write_now(
+        self._committer.write_now(
             ("UPDATE runs SET exit_code = ? WHERE id = ?", (exit_code, run)),
             ("UPDATE runs SET ended_at = ? WHERE ended_at IS NULL", (at,)),
         )
@@ -108,7 +85,7 @@ class Ledger(LedgerReader):
         self, attempt: str, run: str, item: Item, indexes: Sequence[int], price: int | None, at: str
     ) -> None:
         """An attempt is about to be sent."""
-        await self._write(
+        await self._committer.write(
             (
                 "INSERT INTO attempts (id, run, key, item, model, indexes, price, state, created_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, 'intent', ?)",
@@ -120,7 +97,7 @@ class Ledger(LedgerReader):
         self, attempt: str, state: str, at: str, *, status: int | None = None, error: str, answer: bytes | None = None
     ) -> None:
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
-        await self._write(
+        await self._committer.write(
             (
                 "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer) "
                 "WHERE id = ?",
@@ -143,7 +120,7 @@ class Ledger(LedgerReader):
 
         `cost` is what its headers say: tokens and USD. What the answer itself says is for `understood`.
         """
-        await self._write(
+        await self._committer.write(
             (
                 "UPDATE attempts SET state = 'paid', ended_at = ?, status = ?, answer = ?, inference_id = ?, "
                 "made_by = ?, tokens = ?, usd = ? WHERE id = ?",
@@ -158,7 +135,7 @@ class Ledger(LedgerReader):
 
         With `lost` come the tokens and USD that were billed for it.
         """
-        await self._write(
+        await self._committer.write(
             (
                 "UPDATE attempts SET state = ?, settled_at = ?, checks = checks + 1, tokens = coalesce(?, tokens), "
                 "usd = coalesce(?, usd), error = CASE WHEN state = ? AND checks THEN error "
@@ -169,23 +146,23 @@ class Ledger(LedgerReader):
 
     async def unreadable(self, attempt: str, at: str, error: str) -> None:
         """A paid answer that can't be read: it is lost, and its bytes stay to be looked at."""
-        await self._write(
+        await self._committer.write(
             ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
         )
 
     def lose_unreadable(self, attempt: str, at: str, error: str) -> None:
         """The same for an answer that a killed run took in, in the caller's thread."""
-        self._write_now(
+        self._committer.write_now(
             ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
         )
 
     def stamp(self, facts: str) -> None:
         """Leave word that there is nothing more to do; the next run takes it away."""
-        self._write_now(("DELETE FROM stamp", ()), ("INSERT INTO stamp (facts) VALUES (?)", (facts,)))
+        self._committer.write_now(("DELETE FROM stamp", ()), ("INSERT INTO stamp (facts) VALUES (?)", (facts,)))
 
     def belong_to(self, output: str) -> None:
         """Write down which output folder this ledger is about, where it does not lie in it."""
-        self._write_now(("DELETE FROM folder", ()), ("INSERT INTO folder (output) VALUES (?)", (output,)))
+        self._committer.write_now(("DELETE FROM folder", ()), ("INSERT INTO folder (output) VALUES (?)", (output,)))
 
     def understood(self, attempt: str, delivered: int, tokens: int | None, usd: float | None) -> None:
         """What the answer says it holds and cost. It can be read from the answer again, so it waits for no commit."""
@@ -193,11 +170,11 @@ class Ledger(LedgerReader):
             "UPDATE attempts SET delivered = ?, tokens = coalesce(?, tokens), usd = coalesce(?, usd) WHERE id = ?",
             (delivered, tokens, usd, attempt),
         )
-        self._queue.append(_Entry((statement,)))
+        self._committer.add(statement)
 
     async def saved(self, item: Item, row: ImageRow) -> None:
         """An image is whole, checked and in its place."""
-        await self._write(
+        await self._committer.write(
             _image(row),
             _recipe(item),
             _lost_pictures(row),
@@ -205,68 +182,25 @@ class Ledger(LedgerReader):
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
                 "UPDATE attempts SET answer = NULL WHERE id = ? AND length(answer) > ? AND delivered <= "
                 "(SELECT count(*) FROM images WHERE key = ? AND attempt = ? AND state = 'saved')",
-                (row.attempt, _LARGE_ANSWER, item.key, row.attempt),
+                (row.attempt, LARGE_ANSWER, item.key, row.attempt),
             ),
         )
 
     async def failed(self, row: ImageRow) -> None:
         """An image has failed; `row.cause` and `row.error` say why."""
-        await self._write(_image(row), _lost_pictures(row))
+        await self._committer.write(_image(row), _lost_pictures(row))
 
     async def moved(self, row: ImageRow, path: str, mtime_ns: int | None) -> None:
         """A saved image is now at another path."""
-        await self._write(_move(row, path, mtime_ns))
+        await self._committer.write(_move(row, path, mtime_ns))
 
     async def renamed(self, item: Item, row: ImageRow, path: str) -> None:
         """A saved image bears the name that the job wants for it now, and is what its item is made from."""
-        await self._write(_move(row, path, row.mtime_ns), _recipe(item))
+        await self._committer.write(_move(row, path, row.mtime_ns), _recipe(item))
 
     def distrust(self, key: str, index: int) -> None:
         """Let the next run read this file again instead of trusting its size and time."""
-        self._write_now(("UPDATE images SET mtime_ns = NULL WHERE key = ? AND idx = ?", (key, index)))
-
-    def _write_now(self, *statements: Statement) -> None:
-        """Write in the caller's thread: for what happens when nothing else does."""
-        entry = _Entry(statements)
-        batch, self._queue = [*self._queue, entry], []
-        self._commit(batch)
-        if entry.error:
-            raise entry.error
-
-    async def _write(self, *statements: Statement) -> None:
-        import anyio
-        import anyio.to_thread
-
-        entry = _Entry(statements)
-        self._queue.append(entry)
-        # A commit that has begun must be seen through: whoever is cancelled meanwhile still learns of it on restart.
-        with anyio.CancelScope(shield=True):
-            async with self._turn:
-                if not entry.done:
-                    batch, self._queue = self._queue, []
-                    await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
-        if entry.error:
-            raise entry.error
-        if not entry.done:
-            raise StorageFailed(f"the ledger {self.path} can't be used: a commit was not even begun")
-
-    def _commit(self, batch: Sequence[_Entry]) -> None:
-        """One transaction for all; when it fails it fails for all, and nothing of it is kept."""
-        failure: StorageFailed | None = None
-        try:
-            self._writer.execute("BEGIN IMMEDIATE")
-            for entry in batch:
-                for sql, parameters in entry.statements:
-                    self._writer.execute(sql, parameters)
-            self._writer.execute("COMMIT")
-        except REFUSALS as error:
-            failure = storage_failed(self.path, error)
-            # A disk that refuses this too leaves a transaction that the next connection rolls back.
-            with suppress(sqlite3.Error):
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-        for entry in batch:
-            entry.done, entry.error = True, failure
+        self._committer.write_now(("UPDATE images SET mtime_ns = NULL WHERE key = ? AND idx = ?", (key, index)))
 
 
 def _image(row: ImageRow) -> Statement:

@@ -134,7 +134,7 @@ def test_a_run_that_failed_leaves_no_stamp(job: Path) -> None:
 def test_a_run_that_left_something_to_be_looked_up_leaves_no_stamp(job: Path) -> None:
     with Ledger(Path("out/.pipeline/ledger.db")) as ledger:
         ledger.start_run("earlier", AT, "sandbox")
-        ledger._write_now(
+        ledger._committer.write_now(
             (
                 "INSERT INTO attempts (id, run, key, item, model, indexes, state, created_at, settled_at, checks) "
                 "VALUES ('earlier.a', 'earlier', 'k', 'i', 'm', '[0]', 'unbilled', ?, ?, 1)",

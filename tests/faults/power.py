@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.ledger import Ledger
+from pipeline.ledger.committing import Committer
 from pipeline.sandbox.books import Books
 
 
@@ -64,7 +64,7 @@ class Recorder:
         with ExitStack() as stack:
             for name in ("open", "write", "ftruncate", "fsync", "replace", "link", "unlink", "mkdir"):
                 stack.enter_context(patch.object(os, name, getattr(self, f"_{name}")(getattr(os, name))))
-            stack.enter_context(patch.object(Ledger, "_commit", self._commit(Ledger._commit)))
+            stack.enter_context(patch.object(Committer, "_commit", self._commit(Committer._commit)))
             stack.enter_context(patch.object(Books, "enter", self._enter(Books.enter)))
             stack.enter_context(patch.object(Books, "got", self._got(Books.got)))
             yield
@@ -145,9 +145,9 @@ class Recorder:
         return wrapper
 
     def _commit(self, call: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(ledger: Ledger, batch: Any) -> None:
-            call(ledger, batch)
-            query = ledger._writer.execute
+        def wrapper(committer: Committer, batch: Any) -> None:
+            call(committer, batch)
+            query = committer._connection.execute
             attempts = dict(query("SELECT id, state FROM attempts").fetchall())
             images = query("SELECT path, bytes FROM images WHERE state = 'saved'").fetchall()
             saved = {f"{OUTPUT}/{path}": size for path, size in images}

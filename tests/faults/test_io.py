@@ -19,6 +19,7 @@ import pytest
 from pipeline import retry, verify
 from pipeline.errors import StorageFailed
 from pipeline.ledger import writing
+from pipeline.ledger.committing import Committer
 from pipeline.sandbox import Sandbox
 from tests.faults.injector import CALLS, SHORT, Injector
 from tests.faults.scale import count
@@ -182,7 +183,7 @@ class Flaky:
 async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sticky: bool
 ) -> None:
-    commit = writing.Ledger._commit
+    begin, commit = Committer._begin, Committer._commit
     steps = count(60, 1)
     async with Sandbox() as sandbox:
         output = await prepared(tmp_path, sandbox)
@@ -190,16 +191,21 @@ async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
             before = sandbox.books.count()
             flaky = Flaky(1 + round_ * steps, sticky=sticky)
 
-            def failing(ledger: writing.Ledger, batch: Any, flaky: Flaky = flaky) -> None:
-                ledger._writer.set_progress_handler(flaky, 1)
-                try:
-                    commit(ledger, batch)
-                finally:
-                    ledger._writer.set_progress_handler(None, 1)
+            def flaky_begin(committer: Committer, batch: Any, patience: float, flaky: Flaky = flaky) -> None:
+                committer._connection.set_progress_handler(flaky, 1)
+                begin(committer, batch, patience)
 
-            monkeypatch.setattr(writing.Ledger, "_commit", failing)
-            code = await attempt(site)
-            monkeypatch.setattr(writing.Ledger, "_commit", commit)
+            def flaky_commit(committer: Committer, batch: Any, flaky: Flaky = flaky) -> None:
+                committer._connection.set_progress_handler(flaky, 1)
+                try:
+                    commit(committer, batch)
+                finally:
+                    committer._connection.set_progress_handler(None, 1)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Committer, "_begin", flaky_begin)
+                patch.setattr(Committer, "_commit", flaky_commit)
+                code = await attempt(site)
             assert code in (0, 6), f"exit code {code} when step {1 + round_ * steps} failed"
             assert await attempt(site) == 0
             assert verify(site.output).sound
