@@ -22,9 +22,6 @@ from pipeline.ledger.rows import LARGE_ANSWER, Statement
 if TYPE_CHECKING:
     import asyncio
 
-LINGER = 0.003
-"""Seconds that a batch waits for more, where the one before it was shared; a writer alone never waits for others."""
-
 PATIENCE = 5.0
 """Seconds for which a commit waits for another program that has the ledger open, such as a backup."""
 
@@ -34,14 +31,12 @@ class _Batch:
     """Statements that share a transaction.
 
     Attributes:
-        waiting: How many wait for it.
         begun: Whether the statements have been carried out, and only the commit is missing.
         error: Why nothing of it is in the ledger.
         over: Set when it is in the ledger, or has failed.
     """
 
     statements: list[Statement] = field(default_factory=list)
-    waiting: int = 0
     begun: bool = False
     error: StorageFailed | None = None
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -63,7 +58,6 @@ class Committer:
         self._gathering: list[Statement] = []
         self._next: _Batch | None = None
         self._due = False
-        self._shared = False
         self._thread: threading.Thread | None = None
         self._work: SimpleQueue[tuple[asyncio.AbstractEventLoop, _Batch] | None] = SimpleQueue()
         self._idle = threading.Event()
@@ -88,7 +82,6 @@ class Committer:
             self._next = _Batch()
             self._plan()
         batch = self._next
-        batch.waiting += 1
         with anyio.CancelScope(shield=True):
             await batch.over.wait()
         if batch.error is not None:
@@ -142,21 +135,20 @@ class Committer:
             return
         self._due = True
         # Not at once: others that are about to run may write something as well.
-        _loop().call_later(LINGER if self._shared else 0.0, self._hand_over)
+        _loop().call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         self._due = False
         if self._next is None:  # `write_now` took it along
             return
         batch = self._taken()
-        self._shared = batch.waiting > 1
         self._idle.clear()
-        if not any(_is_large(statement) for statement in batch.statements):
-            try:
+        try:
+            if not any(_is_large(statement) for statement in batch.statements):
                 self._begin(batch, 0.0)
-            except Exception:
-                # Another program writes, or the disk refuses: the thread waits for the one and tells of the other.
-                self._roll_back()
+        except Exception:
+            # Another program writes, or the disk refuses: the thread waits for the one and tells of the other.
+            self._roll_back()
         self._work.put((_loop(), batch))
 
     def _run(self) -> None:

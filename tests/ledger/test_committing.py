@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger import Ledger, committing
+from pipeline.ledger import Ledger
 from pipeline.ledger.rows import LARGE_ANSWER
 from tests.ledger.rows import AT, RUN, item, saved_row
 from tests.ledger.test_writing import opened, pay
@@ -211,14 +211,6 @@ async def test_what_comes_while_a_commit_is_under_way_shares_the_next_one(path: 
         assert commits() == 2
         ledger._writer.set_trace_callback(None)
         assert len(written(ledger)) == 101
-
-
-async def test_a_writer_alone_never_waits_for_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(committing, "LINGER", 1000.0)
-    with opened(path) as ledger, anyio.fail_after(5):
-        for number in range(3):
-            await pay(ledger, f"a-{number}")
-        await ledger.intend("a-4", RUN, item(), (0,), 1, AT)
 
 
 async def test_what_is_written_at_once_waits_for_the_commit_under_way(path: Path) -> None:
