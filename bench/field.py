@@ -39,6 +39,11 @@ def floor(name: str, *options: str) -> Contestant:
     return peer(name, "floor", HERE, *options)
 
 
+def raw(name: str) -> Contestant:
+    """Bare sockets, with this program's duties but for its ledger."""
+    return peer(name, "raw", HERE)
+
+
 def openai_sdk(name: str, *options: str) -> Contestant:
     """The OpenAI SDK."""
     return peer(name, "openai_sdk", _pypi("openai"), *options)

@@ -18,7 +18,8 @@ NOTES = (
     "*This program* is `python -m pipeline run` with all its durability: every picture hashed, checked, put on the "
     "disk and recorded. The second floor tells what of a difference is the disk's. The third opens a connection for "
     "each request, hashes and checks each picture and puts it on the disk: on one core nobody who does that on aiohttp "
-    "is faster. The SDK fetches its pictures with httpx, async-batch-llm with the aiohttp it is wrapped around.",
+    "is faster. *Bare sockets* do the same without a library for HTTP. The SDK "
+    "fetches its pictures with httpx, async-batch-llm with the aiohttp it is wrapped around.",
 )
 
 
@@ -28,6 +29,7 @@ def run(settings: Settings) -> Sequence[Table]:
         field.floor("floor: bare aiohttp"),
         field.floor("floor, put on the disk", "fsync"),
         field.floor("floor with the same duties", "check", "fsync", "fresh"),
+        field.raw("bare sockets with the same duties"),
         field.command_line("this program"),
     ]
     others = [field.curl(), field.openai_sdk("OpenAI SDK + httpx, gather"), field.async_batch()]

@@ -5,7 +5,7 @@ import pytest
 
 from bench.assignment import Assignment
 from bench.delivery import missing_answers, missing_pictures
-from bench.peers.floor import PngWalk
+from bench.peers.png_walk import PngWalk
 from bench.upstream.limit import Bucket, retry_after
 from bench.upstream.pictures import tiny
 from pipeline.picture import PictureCheck
