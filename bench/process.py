@@ -16,6 +16,8 @@ from bench import machine
 LONGEST = 1800.0
 """Seconds after which a child is ended: it hangs."""
 
+_STARTER = Path(__file__).with_name("starter.py")
+
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -25,8 +27,8 @@ class Usage:
 
     Attributes:
         seconds: From its start to its end.
-        cpu: Seconds of CPU, user and system, of all its processes.
-        peak: Bytes of memory of the largest of them, at most at any time.
+        cpu: Seconds of CPU, user and system, of all its processes; 0 if it was killed from here.
+        peak: Bytes of memory of the largest of them, at most at any time; 0 likewise.
         exit_code: Negative: the signal that ended it.
         said: The end of what it wrote, errors included.
     """
@@ -50,18 +52,23 @@ class Child:
     def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
         self._log = log
         self._usage: Usage | None = None
-        self.started = time.monotonic()
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd=machine.ROOT,
-                env={**os.environ, **(environ or {})},
-                start_new_session=True,
-                preexec_fn=_pinned,  # noqa: PLW1509 - there are no threads yet that could hold a lock
-            )
+        self._report, report = os.pipe()
+        core = -1 if machine.CLIENT_CORE is None else machine.CLIENT_CORE
+        try:
+            with log.open("wb") as out:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(_STARTER), str(report), str(core), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    cwd=machine.ROOT,
+                    env={**os.environ, **(environ or {})},
+                    start_new_session=True,
+                    pass_fds=(report,),
+                )
+        finally:
+            os.close(report)
+        self.started = float(os.read(self._report, 100) or time.monotonic())
 
     def wait(self, longest: float = LONGEST) -> Usage:
         """Wait for its end; after so many seconds it is ended."""
@@ -80,17 +87,21 @@ class Child:
         return self._usage is None
 
     def _reap(self, options: int) -> None:
-        """Take note of what it took, once it has ended: the system tells it once."""
+        """Take note of what it took, once it has ended."""
         if self._usage is not None:
             return
-        pid, status, usage = os.wait4(self._process.pid, options)
+        pid, status = os.waitpid(self._process.pid, options)
         if pid:
             self._process.returncode = os.waitstatus_to_exitcode(status)
+            took = os.read(self._report, 200).decode().split()
+            os.close(self._report)
+            if not took:  # It was ended from here together with its starter, or could not be started.
+                took = [str(time.monotonic()), "0", "0", str(self._process.returncode)]
             self._usage = Usage(
-                seconds=time.monotonic() - self.started,
-                cpu=usage.ru_utime + usage.ru_stime,
-                peak=usage.ru_maxrss * _RSS_UNIT,
-                exit_code=self._process.returncode,
+                seconds=float(took[0]) - self.started,
+                cpu=float(took[1]),
+                peak=int(took[2]) * _RSS_UNIT,
+                exit_code=int(took[3]),
                 said=self._log.read_text(errors="replace")[-2000:],
             )
 
@@ -98,10 +109,6 @@ class Child:
         """End it and all that it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def _pinned() -> None:
-    machine.pin(0, machine.CLIENT_CORE)
 
 
 def measure(command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> Usage:

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from bench.contest import Lap, Score
-from bench.process import Child, Usage
+from bench.process import Child, Usage, measure
 
 
 def lap(seconds: float, cpu: float = 1.0, lost: int = 0) -> Lap:
@@ -48,3 +48,16 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path) -> None:
     ).wait(1.0)
 
     assert usage.exit_code == -signal.SIGKILL
+
+
+def test_a_child_is_not_charged_for_the_memory_of_who_measures_it(tmp_path: Path) -> None:
+    held = b"x" * 200_000_000
+
+    assert measure([sys.executable, "-c", "pass"], tmp_path / "log").peak < len(held) // 4
+
+
+def test_a_program_that_is_not_there_is_told_by_its_exit_code(tmp_path: Path) -> None:
+    usage = measure(["no-such-program-anywhere"], tmp_path / "log")
+
+    assert usage.exit_code != 0
+    assert "no-such-program-anywhere" in usage.said
