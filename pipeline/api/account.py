@@ -25,6 +25,9 @@ LOGS = "/v2/logs"
 PAGE = 100
 """Rows of one page, at most."""
 
+MOST_ROWS = 1_000_000
+"""Rows of one query that are read: more than a fleet makes in a night. A log that has still more has no end."""
+
 CALLS_A_MINUTE = 150
 """Calls of the log; the vendor answers 200 in a minute."""
 
@@ -157,6 +160,8 @@ class Account:
             if rows and rows == before:
                 raise NoLog("the log gives the same page again and again")
             before = rows
+            if offset >= MOST_ROWS:
+                raise NoLog("the log does not come to an end")
             for row in rows:
                 if isinstance(row, dict):
                     yield _logged(row)

@@ -170,6 +170,17 @@ async def test_a_log_that_gives_the_same_page_for_ever_is_none() -> None:
         assert isinstance(await asked(base, "log"), NoLog)
 
 
+async def test_a_log_whose_pages_differ_for_ever_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "MOST_ROWS", 20)
+
+    async def another(request: web.Request) -> web.Response:
+        row = {"client_request_id": request.query["offset"]}
+        return web.json_response({"data": [row], "pagination": {"has_more": True}})
+
+    async with serving(saying({}), **{"v2/logs": another}) as base:
+        assert isinstance(await asked(base, "log"), NoLog)
+
+
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "soon"])
 async def test_a_date_that_no_clock_shows_is_no_skew(date: str) -> None:
     page = {"data": [], "pagination": {"has_more": False}}
