@@ -87,7 +87,7 @@ class Run:
                 ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
                 read_again(ledger)
                 reason, summary = await self._make(store, ledger, plan, need, summary)
-            summary = self._close(ledger, plan, summary, reason)
+            summary = self._close(store, ledger, plan, summary, reason)
             if work:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
@@ -197,7 +197,7 @@ class Run:
         if self.on_record:
             self.on_record(done)
 
-    def _close(self, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
+    def _close(self, store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
         """Write the manifest as it is to stay, and count what it says."""
         counted: Counter[str] = Counter()
         whole = reason is None and not self.selection.only and self.selection.limit is None
@@ -209,6 +209,7 @@ class Run:
                 yield record
 
         try:
+            store.check_place()
             manifest.write(self.job.output / manifest.NAME, counting())
         except StopRun as error:
             reason = reason or error

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -87,45 +86,6 @@ def make_folder(folder: Path) -> None:
         # A folder that may be written to and not read can't be synced; then its file system is to be trusted.
         with suppress(PermissionError):
             sync_folder(made.parent)
-
-
-class FolderSync:
-    """Makes new names in one folder durable, for all threads that have just made one at the same time.
-
-    The first in line syncs for all that wait: what was renamed before a sync began is durable once it has ended. When
-    it fails it fails for all of them: the kernel tells of an error once, and another sync would report success.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._counting = threading.Lock()
-        self._syncing = threading.Lock()
-        self._made = 0
-        self._durable = 0
-        self._failed = 0
-        self._error = OSError()
-
-    def wait(self) -> None:
-        """Return once every name that was made before this call is durable.
-
-        Raises:
-            OSError: The disk refused.
-        """
-        with self._counting:
-            self._made += 1
-            mine = self._made
-        with self._syncing:
-            if mine <= self._failed:
-                raise OSError(self._error.errno, self._error.strerror)
-            if mine <= self._durable:
-                return
-            made = self._made
-            try:
-                sync_folder(self._folder)
-            except OSError as error:
-                self._failed, self._error = made, error
-                raise
-            self._durable = made
 
 
 def _no_follow(path: str, flags: int) -> int:

@@ -1,19 +1,15 @@
 """The output folder while one run holds it."""
 
 import os
-import re
 import secrets
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pipeline.errors import StorageFailed
 from pipeline.store.disk import (
-    BINARY,
-    NO_FOLLOW,
-    FolderSync,
     digest_of,
     duplicate,
     make_folder,
@@ -21,14 +17,9 @@ from pipeline.store.disk import (
     sync_folder,
     translated,
 )
+from pipeline.store.handle import FolderHandle
 from pipeline.store.lock import Lock, NoLocks
-
-_OURS = re.compile(r"\..*\.[0-9a-f]{16}(\.part)+", re.DOTALL)
-
-
-def _temporary_name(stem: str) -> str:
-    """A name that `_OURS` knows again; the stem is cut so that it stays within the 255 bytes a name may have."""
-    return f".{stem[:48]}.{secrets.token_hex(8)}.part"
+from pipeline.store.part import OURS, Part, temporary_name
 
 
 def _make_private(folder: Path) -> None:
@@ -46,97 +37,6 @@ def _make_private(folder: Path) -> None:
         make_folder(folder)
 
 
-class Part:
-    """A file that is not whole yet, under a temporary name beside its final one.
-
-    Made by `Store.part`. The name is random and the file is created exclusively, so that neither another file nor a
-    planted symbolic link is ever written to; its mode is what the umask says.
-
-    Attributes:
-        size: Bytes written so far.
-
-    Raises:
-        StorageFailed: From every method but `discard`: the disk refused.
-    """
-
-    def __init__(self, folder: Path, stem: str, names: FolderSync) -> None:
-        self._names = names
-        self._folder = folder
-        # A text: `Path` takes longer to put one together than the system to create the file.
-        self._path = f"{folder}{os.sep}{_temporary_name(stem)}"
-        with translated("create a file in", folder):
-            self._fd: int | None = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, 0o666)
-        self.size = 0
-
-    @property
-    def _open_fd(self) -> int:
-        if self._fd is None:
-            raise ValueError(f"{self._path} is closed")
-        return self._fd
-
-    def write(self, data: bytes) -> None:
-        """Append all of `data`, inline: handing it to a thread costs more than the write."""
-        rest = memoryview(data)
-        with translated("write", self._path):
-            while rest:
-                rest = rest[os.write(self._open_fd, rest) :]
-        self.size += len(data)
-
-    def truncate(self) -> None:
-        """Start over with an empty file."""
-        with translated("write", self._path):
-            os.ftruncate(self._open_fd, 0)
-            os.lseek(self._open_fd, 0, os.SEEK_SET)
-        self.size = 0
-
-    async def land(self, name: str) -> int:
-        """Make the bytes durable, then give the file its final name, over whatever had it.
-
-        Returns:
-            The file's modification time in nanoseconds, for `inspect`.
-        """
-        # Imported here: whoever only looks at files needs no event loop.
-        import anyio.to_thread
-
-        return await anyio.to_thread.run_sync(self.land_now, name)
-
-    def land_now(self, name: str) -> int:
-        """What `land` does, in the caller's thread.
-
-        A failure is final and the file is gone: after a failed fsync the kernel has dropped the bytes, and a second
-        fsync would report success.
-        """
-        final = f"{self._folder}{os.sep}{name}"
-        try:
-            with translated("write", final):
-                os.fsync(self._open_fd)
-                mtime_ns = os.fstat(self._open_fd).st_mtime_ns
-                self.move_to(final)
-                self._names.wait()
-        except StorageFailed:
-            self.discard()
-            raise
-        return mtime_ns
-
-    def move_to(self, path: str | Path) -> None:
-        """Close the file and rename it to `path`, which need not survive a power cut."""
-        with translated("write", path):
-            self._close()
-            os.replace(self._path, path)  # noqa: PTH105 - no `Path` in what is done for each picture
-
-    def discard(self) -> None:
-        """Close and remove the file; what can't be removed now goes when the folder is next opened."""
-        with suppress(OSError):
-            self._close()
-        with suppress(OSError):
-            os.unlink(self._path)  # noqa: PTH108
-
-    def _close(self) -> None:
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
-
-
 class Store:
     """The output folder, made, tried out and locked for as long as the `with` block lasts.
 
@@ -151,8 +51,8 @@ class Store:
         self.root = root
         self.state = root / private
         self.elsewhere = elsewhere
-        self._locks = ExitStack()
-        self._names = FolderSync(root)
+        self._held = ExitStack()
+        self._handle: FolderHandle | None = None
 
     def __enter__(self) -> Self:
         """Make the folder, take its lock, clear away what a killed run left half-written, and try the disk.
@@ -166,10 +66,12 @@ class Store:
         try:
             with translated("write to", self.root):
                 self.state.chmod(0o700)
+                self._handle = FolderHandle(self.root)
+                self._held.callback(self._handle.close)
                 self._sweep()
                 self._try_out()
         except BaseException:
-            self._locks.close()
+            self._held.close()
             raise
         return self
 
@@ -178,31 +80,31 @@ class Store:
         if self.elsewhere is not None:
             with translated("create", self.elsewhere):
                 make_folder(self.elsewhere)
-            self._locks.callback(Lock(self.elsewhere / "lock", self.root).release)
+            self._held.callback(Lock(self.elsewhere / "lock", self.root).release)
         try:
-            self._locks.callback(Lock(self.state / "lock", self.root).release)
+            self._held.callback(Lock(self.state / "lock", self.root).release)
         except NoLocks:
             if self.elsewhere is None:
                 raise
         except BaseException:
-            self._locks.close()
+            self._held.close()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._locks.close()
+        self._held.close()
 
     def _sweep(self) -> None:
         """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them."""
         with os.scandir(self.root) as entries:
-            stale = [entry.path for entry in entries if _OURS.fullmatch(entry.name)]
+            stale = [entry.path for entry in entries if OURS.fullmatch(entry.name)]
         for path in stale:
             Path(path).unlink(missing_ok=True)
 
     def _try_out(self) -> None:
         """Do once, before anything is paid for, what every picture will need: create, write, fsync, rename."""
-        landed = _temporary_name("trial")
+        landed = temporary_name("trial")
         part = self.part("trial")
         try:
             part.write(b"trial")
@@ -213,7 +115,22 @@ class Store:
 
     def part(self, stem: str) -> Part:
         """A new temporary file for the picture that will be called `stem` and a suffix."""
-        return Part(self.root, stem, self._names)
+        self.check_place()
+        return Part(self.root, stem, self._open_handle)
+
+    def check_place(self) -> None:
+        """Find out whether the folder is still where it was when the run began.
+
+        Raises:
+            StorageFailed: Somebody has moved it away, or put another in its place. What was begun lands where it is.
+        """
+        self._open_handle.check_place()
+
+    @property
+    def _open_handle(self) -> FolderHandle:
+        if self._handle is None:
+            raise ValueError(f"{self.root} is not open")
+        return self._handle
 
     def exists(self, path: str) -> bool:
         """Whether anything, be it a dangling symbolic link, has this path relative to the output folder."""
@@ -253,7 +170,7 @@ class Store:
             StorageFailed: The disk refused, or there is no such file.
         """
         source, target = self.root / old, self.root / new
-        draft = self.root / _temporary_name("link")
+        draft = self.root / temporary_name("link")
         with translated("rename", source):
             try:
                 duplicate(source, draft)
@@ -283,7 +200,7 @@ class Store:
         """
         with translated("write", self.state / "quarantine" / name):
             path = self._beside("quarantine") / name
-            part.move_to(path)
+            part.move_out(path)
         return path
 
     def _beside(self, name: str) -> Path:
@@ -292,6 +209,11 @@ class Store:
         return folder
 
     def free_bytes(self) -> int:
-        """Bytes that may still be written to the folder's disk."""
+        """Bytes that may still be written to the folder's disk.
+
+        Raises:
+            StorageFailed: The disk won't say, or the folder is no longer where it was.
+        """
+        self.check_place()
         with translated("read", self.root):
             return shutil.disk_usage(self.root).free

@@ -74,7 +74,8 @@ class Injector:
 
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(target: Any = ".", *arguments: Any, **options: Any) -> Any:
-            if not self._is_ours(target):
+            within = options.get("dir_fd", options.get("src_dir_fd"))
+            if not self._is_ours(target if within is None else within):
                 return call(target, *arguments, **options)
             if name == "write":
                 return self.write(lambda data: int(call(target, data)), *arguments)

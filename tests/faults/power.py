@@ -69,16 +69,21 @@ class Recorder:
             stack.enter_context(patch.object(Books, "got", self._got(Books.got)))
             yield
 
-    def _name(self, path: Any) -> str | None:
-        """The name of a file or folder; `.` is the folder itself. None: it is not below it."""
-        found = Path(path).absolute()
+    def _name(self, path: Any, within: int | None = None) -> str | None:
+        """The name of a file or folder; `.` is the folder itself. None: it is not below it.
+
+        `within`: The open folder that the path begins in.
+        """
+        if within is not None and within not in self._files:
+            return None
+        found = (self._root / self._files[within] / path) if within is not None else Path(path).absolute()
         return found.relative_to(self._root).as_posix() if found.is_relative_to(self._root) else None
 
     def _open(self, call: Callable[..., int]) -> Callable[..., int]:
         def wrapper(path: Any, flags: int, *rest: Any, **options: Any) -> int:
-            there = os.path.lexists(path)
+            name = self._name(path, options.get("dir_fd"))
+            there = os.path.lexists(path if name is None else self._root / name)
             descriptor = call(path, flags, *rest, **options)
-            name = self._name(path)
             self._files.pop(descriptor, None)
             if name is not None:
                 self._files[descriptor] = name
@@ -123,9 +128,9 @@ class Recorder:
     def _two_names(self, kind: str, call: Callable[..., None]) -> Callable[..., None]:
         def wrapper(old: Any, new: Any, **options: Any) -> None:
             call(old, new, **options)
-            name = self._name(new)
+            name = self._name(new, options.get("dst_dir_fd"))
             if name is not None:
-                self.trace.append(Event(kind, name, old=self._name(old) or ""))
+                self.trace.append(Event(kind, name, old=self._name(old, options.get("src_dir_fd")) or ""))
 
         return wrapper
 
@@ -138,7 +143,7 @@ class Recorder:
     def _one_name(self, kind: str, call: Callable[..., None]) -> Callable[..., None]:
         def wrapper(path: Any, *rest: Any, **options: Any) -> None:
             call(path, *rest, **options)
-            name = self._name(path)
+            name = self._name(path, options.get("dir_fd"))
             if name is not None:
                 self.trace.append(Event(kind, name))
 

@@ -31,7 +31,7 @@ import pytest
 from aiohttp import web as server
 from yarl import URL
 
-from pipeline import jobfile, retry, web
+from pipeline import Record, jobfile, retry, web
 from pipeline.api import account
 from pipeline.api.client import Client
 from pipeline.cli import parser
@@ -689,6 +689,38 @@ def test_a_partial_file_is_never_opened_through_a_link(tmp_path: Path, victim: P
                 with pytest.raises(StorageFailed):
                     store.part("fox")
     assert_untouched(victim)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a folder", "a link"])
+async def test_a_folder_swapped_during_a_run_gets_nothing_and_the_one_that_was_there_all(
+    site: Site, instead: str
+) -> None:
+    """What was being made lands where the ledger is, and no more is asked for; moved back, all goes on."""
+    moved, victim = site.folder / "moved", site.folder / "victim"
+    victim.mkdir()
+
+    def swap(record: Record) -> None:
+        if not moved.exists():
+            site.output.rename(moved)
+            if instead == "a folder":
+                site.output.mkdir()
+            elif instead == "a link":
+                site.output.symlink_to(victim)
+
+    site.sandbox.behaviour = Behaviour(latency=0.01)
+    prompts = [f"Fox {number}" for number in range(40)]
+    with suppress(StorageFailed):
+        summary = await site.run(*prompts, on_record=swap, limits={"concurrency": 2})
+        assert (summary.exit_code, "was moved or replaced" in (summary.reason or "")) == (6, True)
+    assert site.posts < 20, "it went on buying"
+    assert list(victim.iterdir()) == []
+    if instead == "a folder":
+        site.output.rmdir()
+    elif instead == "a link":
+        site.output.unlink()
+    moved.rename(site.output)
+    summary = await site.run()
+    assert (summary.exit_code, summary.saved, site.posts) == (0, 40, 40)
 
 
 @pytest.mark.parametrize("name", [".pipeline", ".pipeline/replaced", ".pipeline/quarantine", ".pipeline/lock"])

@@ -1,8 +1,6 @@
 import errno
 import hashlib
 import os
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -128,75 +126,3 @@ def test_a_file_system_without_hard_links_gets_a_copy_with_the_same_time(
     assert (tmp_path / "b").read_bytes() == DATA
     assert stat_mtime_ns(tmp_path, "b") == 5_000_000_000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
-
-
-def test_names_made_at_the_same_time_share_one_sync_and_none_returns_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    syncs: list[int] = []
-    made = 0
-    lock = threading.Lock()
-
-    def slow(folder: Path) -> None:
-        with lock:
-            syncs.append(made)
-        time.sleep(0.02)
-
-    monkeypatch.setattr(disk, "sync_folder", slow)
-    names = disk.FolderSync(tmp_path)
-    ends: list[tuple[int, int]] = []
-
-    def make(number: int) -> None:
-        nonlocal made
-        with lock:
-            made += 1
-            mine = made
-        names.wait()
-        with lock:
-            ends.append((mine, max(syncs)))
-
-    threads = [threading.Thread(target=make, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(syncs) < 8, "each name was synced for itself"
-    assert all(synced >= mine for mine, synced in ends), "a name was called durable that no sync has seen"
-
-
-def test_a_failed_sync_fails_for_all_whose_names_it_was_to_make_durable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    outcomes: list[str] = []
-    calls = 0
-
-    def once(folder: Path) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            begun.set()
-            go_on.wait(5)
-            raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(disk, "sync_folder", once)
-    names = disk.FolderSync(tmp_path)
-    with names._syncing:
-        threads = [threading.Thread(target=lambda: outcomes.append(outcome(names))) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        while names._made < 3:
-            time.sleep(0.001)
-    go_on.set()
-    for thread in threads:
-        thread.join()
-    assert outcomes == ["EIO"] * 3
-    assert outcome(names) == "durable", "names made later have a sync of their own"
-
-
-def outcome(names: disk.FolderSync) -> str:
-    try:
-        names.wait()
-    except OSError as error:
-        return errno.errorcode[error.errno or 0]
-    return "durable"
