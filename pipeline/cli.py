@@ -28,7 +28,7 @@ exit codes:
   2    the job or the command line is wrong; nothing was sent
   3    no key, or the key or the account was refused
   5    the provider is unavailable; the next run goes on from here
-  6    local storage: disk full, not writable, or a broken ledger
+  6    local storage: disk full, not writable, a broken ledger, or a folder moved during the run
   7    the budget is reached
   11   another run holds the output folder
   130  interrupted by Ctrl-C (143: by SIGTERM); the next run goes on from here
