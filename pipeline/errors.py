@@ -123,7 +123,7 @@ class GiveUp(PipelineError):
         "download": "paid for, and its URL did not answer this time, or the run ended first; fetched by the next",
         "unsettled": "may have been billed without an answer; the vendor's log is asked by the next run",
         "unavailable": "the provider failed every attempt; the next run tries it again",
-        "pending": "not asked for yet",
+        "pending": "not made yet",
     }
     AGAIN: ClassVar[frozenset[str]] = frozenset({"download", "unsettled", "unavailable", "pending"})
     """Causes that the next run tries again by itself; the others wait for a change or for `--retry-failed`."""

@@ -210,7 +210,7 @@ def test_limits_on_the_command_line_are_obeyed(command: Cli, job: Path) -> None:
     code, out, err = command("run", job, *options)
     assert code == 7
     assert "1 of 3 images there" in out
-    assert "2 images not asked for yet" in out
+    assert "2 images not made yet" in out
     assert "the budget of 130,000 tokens ($0.065) is reached" in err
 
 
@@ -256,7 +256,7 @@ def test_the_status_counts_failures_by_cause(command: Cli, job: Path) -> None:
     command("run", job, "--limit", "1", "--quiet")
     _, out, _ = command("status", job)
     assert "1 of 3 images saved" in out
-    assert "2 images not asked for yet" in out
+    assert "2 images not made yet" in out
 
 
 def test_a_plan_names_reasons_and_orphans(command: Cli, tmp_path: Path) -> None:

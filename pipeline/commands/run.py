@@ -200,16 +200,19 @@ class Run:
     def _close(self, store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
         """Write the manifest as it is to stay, and count what it says."""
         counted: Counter[str] = Counter()
-        whole = reason is None and not self.selection.only and self.selection.limit is None
+        moved = _moved(store)
+        # What this run has seen of the files is enough, if it was about all; what can't be looked at is as it was.
+        by_ledger = moved or (reason is None and not self.selection.only and self.selection.limit is None)
 
         def counting() -> Iterator[Record]:
-            absent = frozenset() if whole else plan.absent(jobfile.expand(self.job))
+            absent = frozenset() if by_ledger else plan.absent(jobfile.expand(self.job))
             for record in view.manifest(jobfile.expand(self.job), ledger, absent):
                 counted[record.cause or record.status] += 1
                 yield record
 
         try:
-            store.check_place()
+            if moved:
+                raise moved
             manifest.write(self.job.output / manifest.NAME, counting())
         except StopRun as error:
             reason = reason or error
@@ -297,6 +300,15 @@ def first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _moved(store: Store) -> StorageFailed | None:
+    """The error, where the output folder is no longer in its place."""
+    try:
+        store.check_place()
+    except StorageFailed as error:
+        return error
+    return None
 
 
 def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]]) -> tuple[MaybePaid, ...]:

@@ -83,7 +83,7 @@ class Status:
             for cause, n in sorted(self.failed.items())
         ]
         if self.pending:
-            lines.append(f"  {plural(self.pending, 'image')} not asked for yet")
+            lines.append(f"  {plural(self.pending, 'image')} not made yet")
         lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
         if self.books.billed:

@@ -98,7 +98,7 @@ class Summary:
 
     def lines(self) -> list[str]:
         """The summary as a person reads it."""
-        unchanged = self.saved - self.made
+        unchanged = max(0, self.saved - self.made)  # what was made now may have been removed since
         head = f"{self.job}: {grouped(self.saved)} of {plural(self.images, 'image')} there"
         parts = [f"{grouped(self.made)} made now", f"{grouped(unchanged)} unchanged"]
         cost = usd(self.usd)
@@ -118,7 +118,7 @@ class Summary:
         if self.not_remade:
             lines.append(f"  {plural(self.not_remade, 'image')} could not be made again; the old ones are still there")
         if self.pending:
-            lines.append(f"  {plural(self.pending, 'image')} not asked for yet")
+            lines.append(f"  {plural(self.pending, 'image')} not made yet")
         lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
         if self.books.billed:

@@ -18,8 +18,12 @@ def test_the_summary_names_whatever_needs_a_look() -> None:
     told = "\n".join(replace(SUMMARY, unknown_cost=1, not_remade=2, pending=3, failed={"lost": 4}).lines())
     assert "1 paid answer did not say what they cost" in told
     assert "2 images could not be made again; the old ones are still there" in told
-    assert "3 images not asked for yet" in told
+    assert "3 images not made yet" in told
     assert "failed: 4 lost — paid for, but its answer or its picture can't be had" in told
+
+
+def test_what_somebody_removed_during_the_run_is_not_counted_below_nothing() -> None:
+    assert "5 of 60 images there (25 made now, 0 unchanged)" in replace(SUMMARY, images=60, saved=5, made=25).lines()[0]
 
 
 def test_of_many_attempts_that_may_have_been_billed_the_sum_is_told_and_the_first_ones() -> None:
