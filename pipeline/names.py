@@ -17,13 +17,18 @@ SUFFIXES = (".png", ".jpg", ".webp")
 
 
 class NameKeeper:
-    """Gives each image of the job its name in the output folder."""
+    """Gives each image of the job its name in the output folder.
+
+    Attributes:
+        renamed: Files that got another name because the job wants it.
+    """
 
     def __init__(self, store: Store, ledger: Ledger) -> None:
         self._store = store
         self._ledger = ledger
         self._one_at_a_time = anyio.Lock()
         self._kept: set[str] = set()
+        self.renamed = 0
 
     async def make_room(self, item: Item, index: int) -> None:
         """Keep aside whatever bears the name that this image is about to take.
@@ -66,6 +71,7 @@ class NameKeeper:
             self._store.link(row.path, path)
             await self._ledger.renamed(item, row, path)
             self._store.remove(row.path)
+            self.renamed += 1
             self.sweep(item, row.idx, path)
 
     def sweep(self, item: Item, index: int, path: str) -> None:

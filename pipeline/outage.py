@@ -16,6 +16,10 @@ PROBE_EVERY = (30.0, 60.0)
 """Seconds from one probe to the next: anything between, so that many clients do not come at once."""
 
 
+TOLD_EVERY = 300.0
+"""Seconds after which an outage that goes on is told of again."""
+
+
 class Outage:
     """Knows whether the provider is out."""
 
@@ -36,6 +40,7 @@ class Outage:
         self._items: set[str] = set()
         self._since: float | None = None
         self._next_probe = 0.0
+        self._told = 0.0
         self._last = ""
         self._closed = anyio.Event()
 
@@ -43,6 +48,11 @@ class Outage:
     def is_open(self) -> bool:
         """Whether the provider is out: only probes are let through."""
         return self._since is not None
+
+    @property
+    def left(self) -> float:
+        """Seconds until the run gives up, if the provider stays as it is."""
+        return self._patience if self._since is None else max(0.0, self._since + self._patience - self._clock())
 
     async def turn(self) -> None:
         """Return at once while all is well; during an outage wait until it is over, or go as its next probe.
@@ -77,16 +87,19 @@ class Outage:
         """The provider could not be reached, or failed.
 
         Returns:
-            Whether this failure has just made it an outage.
+            Whether to tell of it: it has just become an outage, or has been one for some time more.
         """
         self._last = str(error)
         self._failures += 1
         if len(self._items) < 2:
             self._items.add(item)
         opens = self._since is None and self._failures >= THRESHOLD and len(self._items) > 1
+        now = self._clock()
         if opens:
-            now = self._clock()
-            self._since = now
+            self._since = self._told = now
             self._next_probe = now + self._rng.uniform(*self._probe_every)
         error.counted = self._since is None
+        if self._since is not None and now - self._told >= TOLD_EVERY:
+            self._told = now
+            return True
         return opens

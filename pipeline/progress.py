@@ -1,5 +1,6 @@
 """How a run shows that it goes on: a bar on a terminal, a line now and then elsewhere. tqdm's room."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,15 @@ def mode_for(stream: TextIO, *, quiet: bool) -> Mode:
     """How to show progress on this stream."""
     if quiet:
         return "quiet"
-    return "bar" if stream.isatty() else "lines"
+    return "bar" if stream.isatty() and _has_size(stream) else "lines"
+
+
+def _has_size(stream: TextIO) -> bool:
+    """Whether a terminal says how large it is; those of many build services and containers do not."""
+    try:
+        return 0 not in os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return True
 
 
 class Progress:

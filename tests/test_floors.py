@@ -180,6 +180,13 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_a_python_without_the_packages_is_told_which_one_has_them() -> None:
+    command = [sys.executable, "-S", "-m", "pipeline", "plan", "job.yaml"]
+    done = subprocess.run(command, cwd=HOUSE.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: the Python at .* has no \w+: use the one that `make run` sets up .*\n", done.stderr)
+
+
 HELP = """
 import contextlib, io, runpy, sys
 sys.argv = ["pipeline", "--help"]

@@ -38,6 +38,17 @@ def test_it_is_an_outage_after_five_failures_in_a_row_of_two_items() -> None:
     assert breaker.is_open
 
 
+@in_virtual_time
+async def test_an_outage_that_goes_on_is_told_of_every_five_minutes_with_the_time_that_is_left() -> None:
+    breaker = begun(outage())
+    told = []
+    for _ in range(20):
+        await anyio.sleep(50)
+        if breaker.failed("a", Unavailable("503: overloaded")):
+            told.append(breaker.left)
+    assert told == [1500.0, 1200.0, 900.0]
+
+
 def test_a_single_item_is_never_an_outage() -> None:
     breaker = outage_at_rest()
     assert not any(breaker.failed("a", Unavailable("500")) for _ in range(1_000))

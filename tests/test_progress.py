@@ -1,6 +1,8 @@
+import fcntl
 import io
 import os
 import re
+import struct
 import termios
 
 import pytest
@@ -63,6 +65,14 @@ def shown(stream: io.StringIO) -> list[str]:
 )
 def test_a_bar_is_for_terminals_and_lines_are_for_the_rest(stream: io.StringIO, quiet: bool, mode: Mode) -> None:
     assert mode_for(stream, quiet=quiet) == mode
+
+
+@pytest.mark.parametrize(("rows", "columns", "mode"), [(0, 100, "lines"), (40, 0, "lines"), (40, 100, "bar")])
+def test_a_terminal_that_does_not_say_how_large_it_is_gets_lines(rows: int, columns: int, mode: Mode) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0), os.fdopen(theirs, "w") as stream:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        assert mode_for(stream, quiet=False) == mode
 
 
 def test_a_line_now_and_then_says_how_far_the_run_is() -> None:

@@ -1,17 +1,19 @@
 """`plan`: what a run would make and why, and what it would cost. It sends nothing and changes nothing."""
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import jobfile, models, settings
+from pipeline import jobfile, models, settings, view
+from pipeline.budget import cap_of
 from pipeline.commands.opening import ledger_path, planner, require_ledger, require_matches
 from pipeline.ledger import ImageRow, LedgerReader
 from pipeline.model import CREDITS_PER_USD, Item, Job
 from pipeline.plan import SETTLED, Decision, Reason, Selection
-from pipeline.text import grouped, plural, printable, usd
+from pipeline.text import grouped, one_line, plural, printable, usd
 
 
 @dataclass(slots=True)
@@ -25,6 +27,8 @@ class Plan:
         downloads: Images it would only download: they are paid for.
         tokens: What the requests cost by list price.
         unpriced: Images whose model has no known price; they are not in `tokens`.
+        renames: Files that bear another name than the job wants now.
+        budget_left: Tokens that the job's own budget leaves for a run, None where it has none.
         doubts: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
     """
@@ -36,6 +40,8 @@ class Plan:
     downloads: int = 0
     tokens: int = 0
     unpriced: int = 0
+    renames: int = 0
+    budget_left: int | None = None
     doubts: int = 0
     orphans: list[str] = field(default_factory=list)
 
@@ -44,6 +50,7 @@ class Plan:
         self.reasons.update(decision.reasons.values())
         self.downloads += len(decision.fetch)
         self.doubts += len(decision.doubts)
+        self.renames += len(decision.rename)
         if not decision.ask:
             return
         model = models.of(decision.item.model)
@@ -63,6 +70,8 @@ class Plan:
             "tokens": self.tokens,
             "usd": self.tokens / CREDITS_PER_USD,
             "unpriced": self.unpriced,
+            "renames": self.renames,
+            "budget_left": self.budget_left,
             "doubts": self.doubts,
             "orphans": self.orphans,
         }
@@ -77,10 +86,15 @@ class Plan:
             yield f"  a run would send {plural(self.requests, 'request')} ({self._price()})"
             if self.unpriced and self.tokens:
                 yield f"  without a known price, and not in that sum: {plural(self.unpriced, 'image')}"
+            if self.budget_left is not None and self.tokens > self.budget_left:
+                left = f"{grouped(self.budget_left)} tokens ({usd(self.budget_left / CREDITS_PER_USD)})"
+                yield f"  the budget leaves {left} for that: a run would stop there"
             if self.downloads:
                 yield f"  and download {plural(self.downloads, 'image')} already paid for"
         elif not self.doubts:
             yield "  a run would send nothing"
+        if self.renames:
+            yield f"  and rename {plural(self.renames, 'file')}"
         for orphan in self.orphans[:20]:
             yield f"  orphaned (no longer in the job): {printable(orphan)}"
         if len(self.orphans) > 20:
@@ -126,6 +140,7 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     require_ledger(job)
     wanted = _Wanted()
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
+        total.budget_left = _budget_left(job, ledger, sandbox=endpoint.sandbox)
         for decision in planner(job, ledger, endpoint.base, selection).decisions(jobfile.expand(job)):
             total.add(decision)
             wanted.add(decision.item)
@@ -136,6 +151,13 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     yield total
 
 
+def _budget_left(job: Job, ledger: LedgerReader, *, sandbox: bool) -> int | None:
+    cap, window = cap_of(job.limits), job.limits.budget_window
+    if cap is None or window is None:
+        return cap
+    return max(0, cap - ledger.spent_since(view.utc(time.time() - window), sandbox=sandbox))
+
+
 def decision_lines(decision: Decision) -> Iterator[str]:
     """One line for each reason that an item's images are to be made for."""
     by_reason: dict[Reason, list[int]] = {}
@@ -144,7 +166,16 @@ def decision_lines(decision: Decision) -> Iterator[str]:
             by_reason.setdefault(reason, []).append(index)
     for reason, indexes in by_reason.items():
         images = f" x{len(indexes)}" if len(indexes) > 1 else ""
-        yield f"  {reason}: {decision.item.id}{images}  {printable(decision.item.prompt, 60)}"
+        yield f"  {reason}: {decision.item.id}{images}  {one_line(decision.item.prompt, 60)}"
+    for old, new in _renames(decision):
+        yield f"  renamed: {printable(old)} -> {printable(new)}"
+
+
+def _renames(decision: Decision) -> Iterator[tuple[str, str]]:
+    """The name of each file that a run would rename, and the one it would get."""
+    for row in decision.rename:
+        if row.path:
+            yield row.path, decision.item.stem(row.idx) + row.path[row.path.rindex(".") :]
 
 
 def decision_dict(decision: Decision) -> dict[str, Any]:
@@ -155,4 +186,5 @@ def decision_dict(decision: Decision) -> dict[str, Any]:
         "key": item.key,
         "prompt": item.prompt,
         "images": [{"index": index, "reason": str(reason)} for index, reason in decision.reasons.items()],
+        "renames": [{"from": old, "to": new} for old, new in _renames(decision)],
     }

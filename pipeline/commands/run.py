@@ -138,6 +138,7 @@ class Run:
             unknown_cost=tally.unknown_cost,
             absurd_cost=tally.absurd_cost,
             not_remade=producer.not_remade,
+            renamed=producer.names.renamed,
         )
 
     async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, need: Need, gate: Gate) -> None:

@@ -51,6 +51,7 @@ class Summary:
         images: Images that the job wants.
         saved: Images that are there, whole.
         made: Images that this run saved.
+        renamed: Files that this run gave the name that the job wants now.
         failed: Images that are not there, by cause; `pending` ones are not counted here.
         pending: Images that have not been asked for yet.
         requests: Requests that this run sent.
@@ -74,6 +75,7 @@ class Summary:
     images: int = 0
     saved: int = 0
     made: int = 0
+    renamed: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
     pending: int = 0
     requests: int = 0
@@ -101,6 +103,8 @@ class Summary:
         unchanged = max(0, self.saved - self.made)  # what was made now may have been removed since
         head = f"{self.job}: {grouped(self.saved)} of {plural(self.images, 'image')} there"
         parts = [f"{grouped(self.made)} made now", f"{grouped(unchanged)} unchanged"]
+        if self.renamed:
+            parts.append(f"{grouped(self.renamed)} renamed")
         cost = usd(self.usd)
         if self.endpoint == SANDBOX:
             cost = f"no cost (at the real API {cost})" if self.usd else "no cost"

@@ -293,13 +293,8 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
     """
     if path is not None and mode == "rwc":
         _make_private(path)
-    name = f"{path.absolute().as_uri()}?mode={mode}" if path else ":memory:"
-    connection = sqlite3.connect(name, uri=path is not None, check_same_thread=False, isolation_level=None)
+    connection, version, tables = _opened(path, mode)
     try:
-        connection.execute("PRAGMA busy_timeout = 5000")
-        # In one statement: a run may be making the tables right now.
-        state = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
-        version, tables = connection.execute(state).fetchone()
         if not 0 <= version <= VERSION:
             raise StorageFailed(f"{path} was written by a newer version of this program; update it to go on")
         if version == 0 and tables:
@@ -314,6 +309,42 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _opened(path: Path | None, mode: str) -> tuple[sqlite3.Connection, int, int]:
+    """A connection, the version of what is there, and the number of its tables and indexes."""
+    if path is None:
+        return _looked_into(":memory:")
+    name = f"{path.absolute().as_uri()}?mode={mode}"
+    try:
+        return _looked_into(name)
+    except sqlite3.OperationalError:
+        if mode != "ro" or _is_filled(path.with_name(f"{path.name}-wal")):
+            raise
+        # To read, SQLite makes a file beside it, which a read-only or a full disk has no place for. Where nothing has
+        # been left in the log, all there is stands in the ledger itself, and nobody writes to it.
+        return _looked_into(f"{name}&immutable=1")
+
+
+def _is_filled(path: Path) -> bool:
+    """Whether there is a file, and something in it."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _looked_into(name: str) -> tuple[sqlite3.Connection, int, int]:
+    connection = sqlite3.connect(name, uri=name != ":memory:", check_same_thread=False, isolation_level=None)
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        # In one statement: a run may be making the tables right now.
+        state = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+        version, tables = connection.execute(state).fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection, version, tables
 
 
 def _make_private(path: Path) -> None:
@@ -386,7 +417,8 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     """
     (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if found != "ok":
+        why = " ".join(found.split())
         raise StorageFailed(
-            f"the ledger {path} is damaged ({found}): bring it back from a copy, or move it and the manifest away to "
+            f"the ledger {path} is damaged ({why}): bring it back from a copy, or move it and the manifest away to "
             "pay for everything anew"
         )

@@ -229,8 +229,8 @@ class Asker:
 
     def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
         if self.outage.failed(item.id, error):
-            patience = duration(self.limits.patience)
-            self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {patience}")
+            left = duration(self.outage.left)
+            self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {left}")
 
     async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         """Write the paid answer down, as it came, before anything reads it."""

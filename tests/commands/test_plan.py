@@ -71,6 +71,36 @@ async def test_what_is_paid_for_is_only_to_be_downloaded(site: Site) -> None:
     assert "  and download 1 image already paid for" in list(total.lines())
 
 
+async def test_files_that_would_be_renamed_are_named(site: Site) -> None:
+    await site.run({"id": "fox", "prompt": "A fox"})
+    decision, total = plan(site.load({"id": "vixen", "prompt": "A fox"}), {}, Selection())
+    assert isinstance(decision, Decision)
+    assert isinstance(total, Plan)
+    assert list(decision_lines(decision)) == ["  renamed: fox.png -> vixen.png"]
+    assert decision_dict(decision)["renames"] == [{"from": "fox.png", "to": "vixen.png"}]
+    assert list(total.lines())[1:] == ["  a run would send nothing", "  and rename 1 file"]
+    summary = await site.run()
+    assert summary.renamed == 1
+    assert summary.lines()[0].endswith("(0 made now, 1 unchanged, 1 renamed)")
+
+
+async def test_a_budget_that_does_not_suffice_is_told_by_what_it_leaves(site: Site) -> None:
+    limits = {"budget_tokens": 2 * PRICE, "budget_window": "1d"}
+    await site.run("A fox", limits=limits)
+    *_, total = plan(site.load("A fox", "A crow", "A hen"), {}, Selection())
+    assert isinstance(total, Plan)
+    assert total.as_dict()["budget_left"] == PRICE
+    assert "  the budget leaves 126,000 tokens ($0.063) for that: a run would stop there" in list(total.lines())
+    *_, total = plan(site.load("A fox", "A crow"), {}, Selection())
+    assert isinstance(total, Plan)
+    assert not any("budget" in line for line in total.lines())
+
+
+def test_a_prompt_of_several_lines_is_shown_in_one(tmp_path: Path) -> None:
+    (decision,), _ = planned(tmp_path, prompts=["A fox\nin the snow"])
+    assert next(decision_lines(decision)).endswith("A fox\\nin the snow")
+
+
 async def test_what_was_given_up_is_named_and_left_alone(site: Site) -> None:
     site.sandbox.behaviour = faults("400")
     await site.run("A fox")

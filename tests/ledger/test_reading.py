@@ -1,7 +1,9 @@
+import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -45,6 +47,43 @@ async def test_a_reader_sees_what_a_run_writes_while_it_writes(path: Path) -> No
         assert [attempt.id for attempt in reader.attempts("key-1")] == ["a-1"]
         await ledger.saved(item(), saved_row())
         assert reader.images("key-1") == {0: saved_row()}
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that other users can look into as well."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody here can write to a folder, or to what is in it; not even root, who is somebody else then."""
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+async def test_a_closed_ledger_is_read_in_a_folder_that_nothing_can_be_written_to(shared: Path) -> None:
+    await fill(shared / "ledger.db", saved_row())
+    with read_only(shared), LedgerReader(shared / "ledger.db") as reader:
+        assert list(reader.saved_images()) == [saved_row()]
+
+
+async def test_a_ledger_that_has_left_something_in_its_log_is_not_read_without_it(shared: Path) -> None:
+    await fill(shared / "ledger.db", saved_row())
+    (shared / "ledger.db-wal").write_bytes(bytes(4096))
+    with read_only(shared), pytest.raises(StorageFailed, match="can't be used"):
+        LedgerReader(shared / "ledger.db")
 
 
 async def test_a_reader_can_write_nothing(path: Path) -> None:
