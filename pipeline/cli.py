@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\
 exit codes:
-  0    every image is there, or all that --only and --limit chose
+  0    every image is there, or all that --only and --limit chose; `plan`, `status`: it was told
   1    some items failed, `verify` found a file that is not sound, or `audit` a difference
   2    the job or the command line is wrong; nothing was sent
   3    no key, or the key or the account was refused

@@ -64,7 +64,8 @@ def _room(need: Need, store: Store, ledger: Ledger) -> StopRun | None:
         return None
     return StorageFailed(
         f"the output folder's disk has {_megabytes(free)} left, and {plural(need.asked, 'image')} of about "
-        f"{_megabytes(each)} need {_megabytes(needed)}: free some space, or make a part of them with --limit"
+        f"{_megabytes(each)} need {_megabytes(needed)}, {_megabytes(ROOM)} of it to be kept free: "
+        "free some space, or make a part of them with --limit"
     )
 
 

@@ -72,9 +72,11 @@ def _wrong(found: Any, source: Source) -> tuple[str, str]:
             return f"{name} is empty", "write at least one"
         case "greater_than_equal" | "greater_than":
             least = context.get("ge", context.get("gt"))
-            return f"{name} is {shown(value)}", f"write {'more than ' if 'gt' in context else 'at least '}{least}"
+            return f"{name} is {shown(value)}", f"write {'more than ' if 'gt' in context else 'at least '}{least:g}"
         case "less_than_equal":
             return f"{name} is {shown(value)}", f"write at most {context['le']}"
+        case "literal_error":
+            return f"{name} is {shown(value)}", f"write {context['expected']}"
         case kind:
             is_what = "is empty" if value is None else f"is {shown(value)}"
             return f"{name} {is_what}", _CONTAINERS.get(kind, found["msg"])

@@ -99,7 +99,8 @@ class _Overridden:
         return Place(option) if (option := self._option(path)) else self.document.key_place(*path)
 
     def name(self, *path: str | int) -> str:
-        return self._option(path) or self.document.name(*path)
+        # Its place names the option already.
+        return "the value" if self._option(path) else self.document.name(*path)
 
     def _option(self, path: tuple[str | int, ...]) -> str | None:
         key, *below = path or ("",)

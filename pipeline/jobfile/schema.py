@@ -112,7 +112,9 @@ def _listed(value: Any) -> Any:
 def _values(value: Any) -> list[str]:
     if isinstance(value, str | Scalar):
         return [_literal(value)]
-    if not isinstance(value, list) or not value:
+    if value == []:
+        raise wrong("is empty", "write at least one value")
+    if not isinstance(value, list):
         raise _is(value, "write text, a number, or a list of them")
     values: dict[str, None] = {}
     for text in map(_literal, value):

@@ -312,9 +312,9 @@ def test_a_wrong_option_is_named_as_it_was_typed(write: Write) -> None:
     with pytest.raises(UsageError) as caught:
         jobfile.load(path, endpoint="sandbx", output=Path("/"), limits={"requests_per_minute": -1, "concurrency": 2})
     assert sorted(str(problem).split("\n")[0].rpartition("/job.yaml")[2] for problem in caught.value.problems) == [
-        "--endpoint: --endpoint is 'sandbx'",
-        "--output: --output is '/': the root, the home or the job's own folder",
-        "--requests-per-minute: --requests-per-minute is -1",
+        "--endpoint: the value is 'sandbx'",
+        "--output: the value is '/': the root, the home or the job's own folder",
+        "--requests-per-minute: the value is -1",
         ":2:20: limits.attempts is 0",
     ]
 
