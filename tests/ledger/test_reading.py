@@ -64,9 +64,12 @@ def read_only(folder: Path) -> Iterator[None]:
         file.chmod(0o444)
     folder.chmod(0o555)
     user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
     try:
+        if user == 0:
+            try:
+                os.seteuid(65534)
+            except OSError:
+                pytest.skip("this root can be nobody else")
         yield
     finally:
         os.seteuid(user)
