@@ -30,6 +30,7 @@ exit codes:
   5    the provider is unavailable; the next run goes on from here
   6    local storage: disk full, not writable, a broken ledger, or a folder moved during the run
   7    the budget is reached
+  8    paid answers in a row brought no usable picture: nothing more was asked for
   11   another run holds the output folder
   130  interrupted by Ctrl-C (143: by SIGTERM); the next run goes on from here
 """

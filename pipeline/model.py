@@ -6,10 +6,10 @@ prompts, tokens) → `Claim` (one picture of it that must become a file) → `Sa
 `Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 DEFAULT_MODEL = "google/imagen-4.0-ultra-generate-001"
 
@@ -35,6 +35,8 @@ class Limits:
         on_maybe: What becomes of a request of which no log can say whether it was billed: `retry` asks again within
             `budget_lost`, `hold` leaves it for a person.
         attempts: Attempts that may fail for one request before its item is given up; 429 answers do not count.
+        unusable_answers: Paid answers in a row, of different items, that may bring no usable picture before the run
+            stops.
         request_timeout: Seconds to wait for an answer; the vendor's own limit is below the default.
         grace: Seconds that an interrupted run waits for the answers it has already asked for.
         patience: Seconds a run keeps trying while the provider refuses everything or can't be reached.
@@ -51,6 +53,7 @@ class Limits:
     settle: float | None = None
     on_maybe: Literal["retry", "hold"] = "retry"
     attempts: int = 5
+    unusable_answers: int = 8
     request_timeout: float = 600.0
     grace: float = 600.0
     patience: float = 1800.0
@@ -148,14 +151,38 @@ class Doubt:
     forgone: bool = False
 
 
+class EncodedImage(Protocol):
+    """A picture inside an answer, still encoded, so that a large one is not held twice."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes, piece by piece.
+
+        Raises:
+            ValueError: The text can't be decoded; the message says why.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
-    """One picture of a paid answer: a URL, or the bytes themselves; exactly one of the two is set."""
+    """One picture of a paid answer: the bytes themselves, its URL, or both; at least one of them is set.
+
+    Attributes:
+        url: Where it is to be had.
+        data: The picture itself, decoded or still as the answer has it. Tried before the URL.
+        revised_prompt: The prompt as the API rewrote it.
+        mime_type: What the answer says it is.
+        more_urls: Further URLs of the same picture, tried after `url`.
+        flagged: The answer's own word that this picture is no good, such as `has_nsfw_concepts`; None where it says
+            nothing.
+    """
 
     url: str | None = None
-    data: bytes | None = None
+    data: "bytes | EncodedImage | None" = None
     revised_prompt: str | None = None
     mime_type: str | None = None
+    more_urls: tuple[str, ...] = ()
+    flagged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +212,9 @@ class Claim:
         replaces: It had been saved before and its file is gone: should its URL be dead too, it may be asked for again.
         overdue: Its URL did not answer in an earlier run either, or a person wants it now: the same where it does not
             answer this time.
+        again: Another picture of this image is there, saved and sound: whatever becomes of this one, that one stays.
+        fresh: This run has paid for it: where its URL refuses, the picture may not be there yet.
+        paid_at: When its answer came, RFC 3339 in UTC; empty where that is not known.
     """
 
     item: Item
@@ -193,6 +223,9 @@ class Claim:
     attempt: str
     replaces: bool = False
     overdue: bool = False
+    again: bool = False
+    fresh: bool = False
+    paid_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -169,7 +169,7 @@ def _compare(found: Audit, ledger: LedgerReader, base: str, log: dict[str, int],
         if tokens:
             found.differences.append(Difference(label, None, 0, tokens, "billed, and not in the ledger"))
     books = ledger.books(base=base)
-    found.books = Books(books.delivered, books.filtered, books.lost, unresolved, books.requests)
+    found.books = replace(books, unresolved=unresolved)
 
 
 def _difference(attempt: Attempt, logged: int | None) -> Difference | None:

@@ -133,13 +133,15 @@ class Summary:
 
 def books_line(books: Books) -> str:
     """What was billed, by what became of it, as a person reads it: an equation that must hold."""
-    parts = (f"{grouped(getattr(books, name))} {name}" for name in ("delivered", "filtered", "lost", "unresolved"))
+    names = ("delivered", *(("undelivered",) if books.undelivered else ()), "filtered", "lost", "unresolved")
+    parts = (f"{grouped(getattr(books, name))} {name}" for name in names)
     return f"billed: {grouped(books.billed)} tokens = {' + '.join(parts)}"
 
 
 def books_dict(books: Books) -> dict[str, int]:
     """The same as JSON can hold it."""
-    return {name: getattr(books, name) for name in ("delivered", "filtered", "lost", "unresolved", "billed")}
+    names = ("delivered", "undelivered", "filtered", "lost", "unresolved", "billed")
+    return {name: getattr(books, name) for name in names}
 
 
 def maybe_lines(maybe: Sequence[MaybePaid], what: str = "may have been billed without an answer") -> list[str]:

@@ -38,15 +38,23 @@ SELECT CASE
         WHEN state != 'paid' OR delivered IS NULL THEN 'unresolved'
         WHEN delivered = 0 THEN 'filtered'
         WHEN lost >= delivered THEN 'lost'
+        WHEN files + lost = 0 THEN 'undelivered'
         ELSE 'delivered' END AS kind,
-    count(*), sum(coalesce(tokens, price, 0)),
-    sum(CASE WHEN delivered > lost THEN coalesce(tokens, price, 0) * lost / delivered ELSE 0 END)
-FROM attempts
-WHERE state IN ('intent', 'maybe', 'lost', 'paid') AND (:run IS NULL OR run = :run)
-    AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
+    count(*), sum(cost),
+    sum(CASE WHEN delivered > lost THEN cost * lost / delivered ELSE 0 END),
+    sum(CASE WHEN files + lost BETWEEN 1 AND delivered - 1
+        THEN cost * (delivered - files - lost) / delivered ELSE 0 END)
+FROM (
+    SELECT state, delivered, lost, coalesce(tokens, price, 0) AS cost,
+        (SELECT count(*) FROM takes WHERE attempt = attempts.id AND takes.state = 'saved') AS files
+    FROM attempts
+    WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND (:run IS NULL OR run = :run)
+        AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
+)
 GROUP BY kind
 """
-"""Attempts, tokens, and of those tokens what pictures cost that are lost from an answer that was delivered in part."""
+"""Attempts, tokens, and what of those tokens pictures cost that are lost, or still to be fetched, from an answer that
+was delivered in part."""
 
 
 class LedgerReader:
@@ -168,7 +176,7 @@ class LedgerReader:
         """Tokens that attempts since a time have cost or may have cost, in the sandbox or outside of it."""
         query = (
             "SELECT coalesce(sum(coalesce(tokens, price, 0)), 0) FROM attempts "
-            "WHERE state IN ('intent', 'maybe', 'lost', 'paid') AND created_at >= ? "
+            "WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND created_at >= ? "
             f"AND run IN (SELECT id FROM runs WHERE base {'=' if sandbox else '!='} 'sandbox')"
         )
         return int(self._read(query, (at,))[0][0])
@@ -176,17 +184,17 @@ class LedgerReader:
     def books(self, *, run: str | None = None, base: str | None = None) -> Books:
         """What the attempts of one run, of all that went to one base, or of all have cost."""
         rows = self._read(_BOOKS, {"run": run, "base": base})
-        found = {kind: (count, tokens, lost) for kind, count, tokens, lost in rows}
-        empty = (0, 0, 0)
-        delivered, filtered, gone, unresolved = (
-            found.get(kind, empty) for kind in ("delivered", "filtered", "lost", "unresolved")
+        found = {kind: sums for kind, *sums in rows}
+        delivered, undelivered, filtered, gone, unresolved = (
+            found.get(kind, (0, 0, 0, 0)) for kind in ("delivered", "undelivered", "filtered", "lost", "unresolved")
         )
         return Books(
-            delivered=delivered[1] - delivered[2],
+            delivered=delivered[1] - delivered[2] - delivered[3],
+            undelivered=undelivered[1] + delivered[3],
             filtered=filtered[1],
             lost=gone[1] + delivered[2],
             unresolved=unresolved[1],
-            requests=(delivered[0], filtered[0], gone[0], unresolved[0]),
+            requests=(delivered[0], undelivered[0], filtered[0], gone[0], unresolved[0]),
         )
 
     def last_run(self) -> str | None:
