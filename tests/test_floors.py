@@ -32,7 +32,7 @@ FLOORS = [
     {"model", "errors", "version"},
     {"settings", "text"},
     {
-        *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget"),
+        *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget", "charges", "limits"),
         *("pace", "retry", "outage", "web", "progress", "signed"),
     },
     {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},

@@ -17,12 +17,28 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.ledger.reading import REFUSALS, LedgerReader, check, connect, storage_failed
+from pipeline.ledger.reading import LedgerReader, check, connect
+from pipeline.ledger.refusals import REFUSALS, storage_failed
 from pipeline.ledger.rows import LARGE_ANSWER, ImageRow, Recipe, Statement, columns, image_values, marks
 from pipeline.model import Item
 
 _INSERT_IMAGE = f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})"
 _INSERT_RECIPE = f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})"
+
+_NO_LONGER_MAYBE = """
+UPDATE images SET
+    cause = CASE WHEN EXISTS (
+            SELECT 1 FROM attempts AS a, json_each(a.indexes) AS asked
+            WHERE a.key = images.key AND asked.value = images.idx AND a.state = 'lost'
+        ) THEN 'lost' ELSE 'unavailable' END,
+    error = coalesce(error || '; ', '') || 'since then: ' || ?
+WHERE cause = 'maybe-billed' AND state = 'failed' AND key = (SELECT key FROM attempts WHERE id = ?)
+    AND NOT EXISTS (
+        SELECT 1 FROM attempts AS a, json_each(a.indexes) AS asked
+        WHERE a.key = images.key AND asked.value = images.idx AND a.state IN ('intent', 'maybe')
+    )
+"""
+"""An image of whose attempts none is in doubt any more is lost, or free to be asked for again."""
 
 
 class Ledger(LedgerReader):
@@ -51,6 +67,8 @@ class Ledger(LedgerReader):
         from pipeline.ledger.committing import Committer
 
         self._committer = Committer(self._writer, path)
+        self.run: str | None = None
+        """The run that writes, once one has begun."""
 
     def close(self) -> None:
         """Commit what is still waiting and close the file."""
@@ -64,6 +82,7 @@ class Ledger(LedgerReader):
 
         `endpoint` is the job's word for where it asks, `base` the place itself.
         """
+        self.run = run
         self._committer.write_now(
             ("DELETE FROM stamp", ()),
             (
@@ -122,14 +141,22 @@ class Ledger(LedgerReader):
         )
 
     async def outcome(
-        self, attempt: str, state: str, at: str, *, status: int | None = None, error: str, answer: bytes | None = None
+        self,
+        attempt: str,
+        state: str,
+        at: str,
+        *,
+        status: int | None = None,
+        error: str,
+        answer: bytes | None = None,
+        inference_id: str | None = None,
     ) -> None:
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
         await self._committer.write(
             (
-                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer) "
-                "WHERE id = ?",
-                (state, at, status, error, answer, attempt),
+                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer), "
+                "inference_id = coalesce(?, inference_id) WHERE id = ?",
+                (state, at, status, error, answer, inference_id, attempt),
             )
         )
 
@@ -157,31 +184,47 @@ class Ledger(LedgerReader):
         )
 
     async def settled(
-        self, attempt: str, state: str, at: str, *, tokens: int | None = None, usd: float | None = None, error: str
+        self,
+        attempt: str,
+        state: str,
+        at: str,
+        *,
+        tokens: int | None = None,
+        usd: float | None = None,
+        error: str,
+        next_look: str | None = None,
     ) -> None:
         """What a log said of an attempt that may have been billed: `lost`, `unbilled`, or still `maybe`.
 
-        With `lost` come the tokens and USD that were billed for it.
+        With `lost` come the tokens and USD that were billed for it. `next_look`: when the log is to be read for it
+        once more; None for never. An image that was given up because nobody could say is no longer given up for that.
         """
         await self._committer.write(
             (
                 "UPDATE attempts SET state = ?, settled_at = ?, checks = checks + 1, tokens = coalesce(?, tokens), "
-                "usd = coalesce(?, usd), error = CASE WHEN state = ? AND checks THEN error "
-                "ELSE coalesce(error || '; ', '') || ? END WHERE id = ?",
-                (state, at, tokens, usd, state, error, attempt),
-            )
+                "usd = coalesce(?, usd), settled_by = ?, next_look = ?, error = CASE WHEN state = ? AND checks "
+                "THEN error ELSE coalesce(error || '; ', '') || ? END WHERE id = ?",
+                (state, at, tokens, usd, self.run, next_look, state, error, attempt),
+            ),
+            (_NO_LONGER_MAYBE, (error, attempt)),
         )
 
     async def unreadable(self, attempt: str, at: str, error: str) -> None:
         """A paid answer that can't be read: it is lost, and its bytes stay to be looked at."""
         await self._committer.write(
-            ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
+            (
+                "UPDATE attempts SET state = 'lost', settled_at = ?, error = ?, settled_by = ? WHERE id = ?",
+                (at, error, self.run, attempt),
+            )
         )
 
     def lose_unreadable(self, attempt: str, at: str, error: str) -> None:
         """The same for an answer that a killed run took in, in the caller's thread."""
         self._committer.write_now(
-            ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
+            (
+                "UPDATE attempts SET state = 'lost', settled_at = ?, error = ?, settled_by = ? WHERE id = ?",
+                (at, error, self.run, attempt),
+            )
         )
 
     def stamp(self, facts: str) -> None:
