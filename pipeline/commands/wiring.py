@@ -75,6 +75,7 @@ async def wire(
         base=endpoint.base,
         free_bytes=store.free_bytes,
         note=note,
+        server=account.server,
     )
     return Producer(
         asker=asker,
