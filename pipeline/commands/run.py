@@ -79,7 +79,7 @@ class Run:
             base = self.endpoint.base_or_sandbox
             plan = planner(self.job, ledger, self.endpoint.base, self.selection)
             need = self._count(plan)
-            work = bool(need.images or need.renames or ledger.killed_runs() or ledger.in_doubt(base))
+            work = bool(need.images or need.renames or ledger.killed_runs() or ledger.in_doubt(base, view.utc_now()))
             reason: StopRun | None = None
             summary = self._summary()
             if work:
@@ -139,6 +139,7 @@ class Run:
             absurd_cost=tally.absurd_cost,
             not_remade=producer.not_remade,
             renamed=producer.names.renamed,
+            unrecorded=producer.settler.lookup.unknown_to_ledger,
         )
 
     async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, need: Need, gate: Gate) -> None:
@@ -150,6 +151,8 @@ class Run:
             with gate.waiting():
                 await preflight(need, limits, store, ledger, settler.lookup.account, producer.asker.budget)
                 await settler.lookup.catch_up(settler.settle)
+                if need.asked:
+                    await settler.lookup.find_unrecorded(lambda: jobfile.expand(self.job))
             if limits.budget_window is not None:
                 since = view.utc(time.time() - limits.budget_window)
                 producer.asker.budget.begin(ledger.spent_since(since, sandbox=self.endpoint.sandbox))
@@ -230,7 +233,7 @@ class Run:
             failed=failed,
             pending=counted["pending"],
             maybe_billed=_told(ledger, LedgerReader.maybe_billed),
-            lost=_told(ledger, lambda found: found.lost(since=self.started_at)) if self.started_at else (),
+            lost=_told(ledger, lambda found: found.lost(run=self.id)) if self.started_at else (),
             books=_books(ledger, self.id),
             reason=str(reason) if reason else None,
             exit_code=reason.exit_code if reason else int(bool(failed or summary.not_remade)),
