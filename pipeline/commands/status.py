@@ -7,7 +7,14 @@ from typing import Any
 
 from pipeline import manifest
 from pipeline.commands.opening import ledger_path
-from pipeline.commands.summary import MaybePaid, books_dict, books_line, maybe_dicts, maybe_lines
+from pipeline.commands.summary import (
+    MaybePaid,
+    books_dict,
+    books_line,
+    maybe_dicts,
+    maybe_lines,
+    undelivered_lines,
+)
 from pipeline.errors import GiveUp, UsageError
 from pipeline.ledger import Books, LedgerReader
 from pipeline.model import Record
@@ -30,6 +37,8 @@ class Status:
         broken_lines: Lines that are no records.
         maybe_billed: By the ledger: attempts of any run that may have been billed without an answer.
         lost: By the ledger: attempts of any run that were billed without an answer that can be used.
+        accepted: By the ledger: attempts that an asynchronous API has taken in, and whose pictures were never had.
+        unanswered: By the ledger: attempts that were sent and have no outcome yet: a run is at work, or was killed.
         books: By the ledger: what the attempts of all runs have cost.
     """
 
@@ -44,6 +53,8 @@ class Status:
     broken_lines: int = 0
     maybe_billed: tuple[MaybePaid, ...] = ()
     lost: tuple[MaybePaid, ...] = ()
+    accepted: tuple[MaybePaid, ...] = ()
+    unanswered: tuple[MaybePaid, ...] = ()
     books: Books = field(default_factory=Books)
 
     def add(self, record: Record) -> None:
@@ -68,6 +79,8 @@ class Status:
             "usd": round(self.usd, 9),
             "maybe_billed": maybe_dicts(self.maybe_billed),
             "lost": maybe_dicts(self.lost),
+            "accepted": maybe_dicts(self.accepted),
+            "unanswered": maybe_dicts(self.unanswered),
             "books": books_dict(self.books),
         }
 
@@ -86,6 +99,9 @@ class Status:
             lines.append(f"  {plural(self.pending, 'image')} not made yet")
         lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
+        lines += maybe_lines(self.accepted, "accepted by an asynchronous API, without a picture so far")
+        lines += maybe_lines(self.unanswered, "without an answer yet (a run is at work, or was killed)")
+        lines += undelivered_lines(self.books)
         if self.books.billed:
             lines.append(f"  all runs: {books_line(self.books)}")
         if self.broken_lines:
@@ -125,8 +141,18 @@ def status(output: Path) -> Status:
     with LedgerReader(ledger_path(output)) as ledger:
         maybe = tuple(MaybePaid.of(attempt) for attempt in ledger.ever_maybe_billed())
         lost = tuple(MaybePaid.of(attempt) for attempt in ledger.lost())
+        accepted = tuple(MaybePaid.of(attempt) for attempt in ledger.in_state("accepted"))
+        unanswered = tuple(MaybePaid.of(attempt) for attempt in ledger.in_state("intent"))
         books = ledger.books()
-    found = Status(str(path), broken_lines=broken, maybe_billed=maybe, lost=lost, books=books)
+    found = Status(
+        str(path),
+        broken_lines=broken,
+        maybe_billed=maybe,
+        lost=lost,
+        accepted=accepted,
+        unanswered=unanswered,
+        books=books,
+    )
     for record in records.values():
         found.add(record)
     return found

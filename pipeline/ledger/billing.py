@@ -29,7 +29,7 @@ SELECT CASE
     count(*), sum(cost),
     sum(CASE WHEN delivered > lost THEN cost * lost / delivered ELSE 0 END),
     sum(CASE WHEN files + lost BETWEEN 1 AND delivered - 1
-        THEN cost * (delivered - files - lost) / delivered ELSE 0 END)
+        THEN cost - cost * lost / delivered - cost * files / delivered ELSE 0 END)
 FROM (
     SELECT state, delivered, lost, coalesce(tokens, price, 0) AS cost,
         (SELECT count(*) FROM takes WHERE attempt = attempts.id AND takes.state = 'saved') AS files
