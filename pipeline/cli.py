@@ -291,7 +291,11 @@ def _load(arguments: argparse.Namespace, limits: Mapping[str, Any]) -> "Job":
     # need hardly look. With its own thresholds it takes a third of the time that a long job takes to read.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    return load(arguments.job, endpoint=arguments.endpoint, output=arguments.output, limits=limits)
+    job = load(arguments.job, endpoint=arguments.endpoint, output=arguments.output, limits=limits)
+    if not getattr(arguments, "quiet", False):
+        for note in job.notes:
+            print(f"note: {printable(note)}", file=sys.stderr)
+    return job
 
 
 def _output(arguments: argparse.Namespace) -> Path:

@@ -31,6 +31,7 @@ class Plan:
         budget_left: Tokens that the job's own budget leaves for a run, None where it has none.
         doubts: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
+        unused_columns: For each included file that has columns which nothing uses, these.
     """
 
     job: str
@@ -44,6 +45,7 @@ class Plan:
     budget_left: int | None = None
     doubts: int = 0
     orphans: list[str] = field(default_factory=list)
+    unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
         """Count one item's decision."""
@@ -74,6 +76,7 @@ class Plan:
             "budget_left": self.budget_left,
             "doubts": self.doubts,
             "orphans": self.orphans,
+            "unused_columns": {file: list(columns) for file, columns in self.unused_columns.items()},
         }
 
     def lines(self) -> Iterator[str]:
@@ -99,6 +102,8 @@ class Plan:
             yield f"  orphaned (no longer in the job): {printable(orphan)}"
         if len(self.orphans) > 20:
             yield f"  and {grouped(len(self.orphans) - 20)} more orphaned"
+        for file, columns in self.unused_columns.items():
+            yield f"  columns of {printable(file)} that nothing uses: {one_line(', '.join(columns), 200)}"
 
     def _price(self) -> str:
         if self.unpriced and not self.tokens:
@@ -135,7 +140,7 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
         StorageFailed: The ledger can't be read.
     """
     endpoint = settings.resolve(job.endpoint, environ)
-    total = Plan(job.name, endpoint.sandbox)
+    total = Plan(job.name, endpoint.sandbox, unused_columns=job.unused_columns)
     require_matches(job, selection)
     require_ledger(job)
     wanted = _Wanted()

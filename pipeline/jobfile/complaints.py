@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.jobfile import synonyms
 from pipeline.jobfile.mistakes import Mistakes, Source
 from pipeline.jobfile.scalars import shown
 from pipeline.jobfile.schema import JobSpec, LimitsSpec, PromptSpec
@@ -52,6 +53,12 @@ def _unknown(path: tuple[str | int, ...], source: Source, spec: type[BaseModel])
     elif around[:1] == ["prompts"]:
         spec = PromptSpec
     own, other = list(spec.model_fields), PromptSpec if spec is JobSpec else JobSpec
+    meant = None if spec is LimitsSpec or key in other.model_fields else synonyms.meant(key)
+    if meant == synonyms.NEGATIVE:
+        cure = "write negative_prompt below parameters:, for a model that has it; else say in the prompt what is there"
+        return f"{name} is unknown", cure
+    if meant is not None:
+        return f"{name} is unknown", _key_for(meant, own)
     if key in other.model_fields and spec is not LimitsSpec:
         where = "a prompt entry" if other is PromptSpec else "the top of the file"
         return f"{name} is unknown here", f"{key} belongs to {where}"
@@ -59,6 +66,12 @@ def _unknown(path: tuple[str | int, ...], source: Source, spec: type[BaseModel])
         return f"{name} is unknown", 'a prompt that holds ": " must stand in quotes'
     likely = nearest(key, own)
     return f"{name} is unknown", f"did you mean {likely}?" if likely else f"the keys here are {', '.join(own)}"
+
+
+def _key_for(meant: str, own: list[str]) -> str:
+    """The cure for a key that another word was written for."""
+    key = "aspect_ratios" if meant == synonyms.SIZE else meant
+    return f"did you mean {key}?" if key in own else f"did you mean {key}? It belongs to a prompt entry"
 
 
 def _wrong(found: Any, source: Source) -> tuple[str, str]:
