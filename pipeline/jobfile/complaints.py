@@ -74,6 +74,11 @@ def _key_for(meant: str, own: list[str]) -> str:
     return f"did you mean {key}?" if key in own else f"did you mean {key}? It belongs to a prompt entry"
 
 
+def _figure(value: Any) -> str:
+    """A number, as people write it: a span of two hours is 7200 seconds, not 7200.0."""
+    return f"{value:.12g}" if isinstance(value, float) else shown(value)
+
+
 def _wrong(found: Any, source: Source) -> tuple[str, str]:
     name, context, value = source.name(*found["loc"]) or "the file", found.get("ctx", {}), found["input"]
     match found["type"]:
@@ -85,9 +90,9 @@ def _wrong(found: Any, source: Source) -> tuple[str, str]:
             return f"{name} is empty", "write at least one"
         case "greater_than_equal" | "greater_than":
             least = context.get("ge", context.get("gt"))
-            return f"{name} is {shown(value)}", f"write {'more than ' if 'gt' in context else 'at least '}{least:g}"
+            return f"{name} is {_figure(value)}", f"write {'more than ' if 'gt' in context else 'at least '}{least:g}"
         case "less_than_equal":
-            return f"{name} is {shown(value)}", f"write at most {context['le']}"
+            return f"{name} is {_figure(value)}", f"write at most {_figure(context['le'])}"
         case "literal_error":
             return f"{name} is {shown(value)}", f"write {context['expected']}"
         case kind:

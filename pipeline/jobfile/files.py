@@ -1,5 +1,6 @@
 """Opening what a job names, without trusting it: only regular files, of a size a job can have, in UTF-8."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -40,9 +41,10 @@ def opened(path: Path, shown: str, most: int) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name can't be one of a file"
         link = _link(path)
-        raise Unreadable(place, f"it can't be opened: {reason}{link}", "check its permissions") from None
+        cure = "make the link anew" if getattr(error, "errno", 0) == errno.ELOOP else "check its permissions"
+        raise Unreadable(place, f"it can't be opened: {reason}{link}", cure) from None
     try:
-        _refuse(os.fstat(descriptor), place, most)
+        _refuse(os.fstat(descriptor), path, place, most)
     except Unreadable:
         os.close(descriptor)
         raise
@@ -71,13 +73,15 @@ def _missing(path: Path, shown: str) -> tuple[str, str]:
     return "there is no such file", "check the path"
 
 
-def _refuse(status: os.stat_result, place: Place, most: int) -> None:
+def _refuse(status: os.stat_result, path: Path, place: Place, most: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        raise Unreadable(place, f"it is {kind}", "name a file")
+        raise Unreadable(place, f"it is {kind}{_link(path)}", "name a file")
     if status.st_size > most:
         size = status.st_size / _MEGABYTE
-        raise Unreadable(place, f"it has {size:.0f} MB", f"a file here may have {most // _MEGABYTE} MB; split it")
+        raise Unreadable(
+            place, f"it has {size:.0f} MB{_link(path)}", f"a file here may have {most // _MEGABYTE} MB; split it"
+        )
 
 
 def text_of(path: Path, shown: str, most: int) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from pipeline.jobfile import complaints, rows
 from pipeline.jobfile.mistakes import Mistakes, Source
 from pipeline.jobfile.scalars import shown
-from pipeline.models.rules import nearest
 
 _VARIABLE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\}|(\{))", re.ASCII)
 """A variable of the environment; `$$` is a dollar sign."""
@@ -34,25 +33,23 @@ def folder(text: str, environ: Mapping[str, str]) -> Path:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if match[3]:
-            raise Unusable("has a ${ that ends no name", "write $NAME or ${NAME}, and $$ for a dollar sign")
+            raise Unusable("${ does not begin a name in braces", "write $NAME or ${NAME}, and $$ for a dollar sign")
         if name is None:
             return "$"
         if complaints.looks_secret(name):
-            raise Unusable(f"has ${name} in it, which looks like a secret", "name a folder without it")
+            raise Unusable(f"${name} looks like a secret, which has no place in a path", "name a folder without it")
         if not environ.get(name):
-            likely = nearest(name, sorted(environ))
-            hint = f"; did you mean ${likely}?" if likely else "; write $$ for a dollar sign"
-            raise Unusable(f"has ${name} in it, which is not set in the environment", f"set {name}{hint}")
+            raise Unusable(f"${name} is not set in the environment", f"set {name}, or write $$ for a dollar sign")
         return environ[name]
 
     expanded = _VARIABLE.sub(value, text)
     check_encodable(expanded)
     if "\0" in expanded:
-        raise Unusable("can't name a folder", "write the path of a folder")
+        raise Unusable("it can't name a folder", "write the path of a folder")
     try:
         return Path(expanded).expanduser()
     except RuntimeError:
-        raise Unusable("begins with ~, and there is no such home folder", "write the whole path, or set HOME") from None
+        raise Unusable("there is no such home folder", "write the whole path, or set HOME") from None
 
 
 def check_encodable(text: str) -> None:
@@ -65,7 +62,7 @@ def check_encodable(text: str) -> None:
         os.fsencode(text)
     except UnicodeEncodeError as error:
         sign = text[error.start]
-        message = f"has {sign!r} in it, which the locale's encoding ({sys.getfilesystemencoding()}) has no sign for"
+        message = f"the locale's encoding ({sys.getfilesystemencoding()}) has no sign for {sign!r}"
         raise Unusable(message, "set LC_ALL=C.UTF-8 or PYTHONUTF8=1 in the environment") from None
 
 
@@ -109,7 +106,7 @@ def include(file: str, job: Path, source: Source, mistakes: Mistakes) -> Path | 
         found = [root / file for root in roots if os.path.lexists(root / file)]
         return found[0] if found else next(iter(roots)) / file
     except Unusable as error:
-        mistakes.add(place, f"{name} is {shown(file)}, which {error.message}", error.cure)
+        mistakes.add(place, f"{name} is {shown(file)}: {error.message}", error.cure)
     except (OSError, ValueError, RuntimeError):
         mistakes.add(place, f"{name} is {shown(file)}, which can't be followed", "name a plain file")
     return None

@@ -261,5 +261,5 @@ def _folder(text: str, key: str, source: Source, mistakes: Mistakes) -> Path | N
     try:
         return folders.folder(text, os.environ)
     except folders.Unusable as error:
-        mistakes.add(source.place(key), f"{source.name(key)} is {shown(text)}, which {error.message}", error.cure)
+        mistakes.add(source.place(key), f"{source.name(key)} is {shown(text)}: {error.message}", error.cure)
         return None
