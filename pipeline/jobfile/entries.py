@@ -220,7 +220,7 @@ def _cells(names: tuple[str, ...], row: Row, mistakes: Mistakes) -> dict[str, tu
         texts = tuple(_cell_text(part) for part in (cell if isinstance(cell, list) else [cell]))
         if not texts or not all(texts):
             found = "is empty" if cell is None or cell in ("", []) else f"is {shown(cell)}"
-            mistakes.add(row.place(), f"column {name} {found}, and the prompt uses it", "fill it in")
+            mistakes.add(row.place(), f"column {name} {found}, and the prompt or the id uses it", "fill it in")
             return None
         values[name] = tuple(text for text in texts if text is not None)
     return values

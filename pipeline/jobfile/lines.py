@@ -21,7 +21,9 @@ LONGEST_LINE = 1_000_000
 Note = Callable[[str], None]
 """Takes what a user should know though it is not a mistake."""
 
-_CHUNK = 16_384
+CHUNK = 16_384
+"""Bytes that are read at once."""
+
 _WIDE = {
     b"\xff\xfe\0\0": "utf-32",
     b"\0\0\xfe\xff": "utf-32",
@@ -43,7 +45,7 @@ def read(file: BinaryIO, shown: str, encoding: str | None, note: Note) -> Iterat
     Raises:
         Unreadable: They are no text, or not in this encoding.
     """
-    head = file.read(_CHUNK)
+    head = file.read(CHUNK)
     marked = head.startswith(BOM)
     named = encoding or next((name for mark, name in _WIDE.items() if head.startswith(mark)), None)
     if named is not None and codecs.lookup(named).name in ("utf-8", "utf-8-sig"):
@@ -69,7 +71,7 @@ def _check(head: bytes, named: str | None, shown: str, *, marked: bool) -> None:
 def _chunks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
     while head:
         yield head
-        head = file.read(_CHUNK)
+        head = file.read(CHUNK)
 
 
 def _as_utf8(chunks: Iterator[bytes], encoding: str, shown: str) -> Iterator[bytes]:

@@ -90,7 +90,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
     ("list.csv", b"name\nx\0\n", "list.csv:2", "a binary file"),
     ("list.csv", b"name\n" + b"x" * 1_000_001, "list.csv:2", "longer than 1 MB"),
     ("list.csv", "nmae\nred\n", "job.yaml:1:36", "prompts[0].prompt has {name}, which has no value"),
-    ("list.csv", "name,b\n,1\n", "list.csv:2", "column name is empty, and the prompt uses it"),
+    ("list.csv", "name,b\n,1\n", "list.csv:2", "column name is empty, and the prompt or the id uses it"),
     ("list.csv", "name,count\nx,many\n", "list.csv:2", "column count is 'many'"),
     ("list.csv", "name,seeds\nx,-1\n", "list.csv:2", "column seeds[0] is -1"),
     ("list.csv", "name,aspect_ratio\nx,5:7\n", "list.csv:2", "column aspect_ratios[0] is 5:7"),
