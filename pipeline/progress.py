@@ -89,6 +89,12 @@ class Progress:
             with self._while_heard():
                 self._bar.close()
 
+    def expect(self, total: int) -> None:
+        """Another number of images is to be made than was thought."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total
+
     def saved(self, tokens: int | None) -> None:
         """One more image is there; `tokens` is what it cost, where known."""
         self._saved += 1

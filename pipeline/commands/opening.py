@@ -11,6 +11,7 @@ from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
 from pipeline.plan import FileState, Planner, Selection
+from pipeline.settings import Endpoint
 from pipeline.store import Store, inspect, is_there, read_pointer, write_pointer
 from pipeline.view import utc_now
 
@@ -21,7 +22,7 @@ LAST_LINES = 1000
 """Lines at the end of a manifest that are held against the ledger before it is relied on."""
 
 
-def planner(job: Job, ledger: LedgerReader, base: str, selection: Selection) -> Planner:
+def planner(job: Job, ledger: LedgerReader, endpoint: Endpoint, selection: Selection) -> Planner:
     """Decides about the job's items by this ledger and the files in the job's output folder."""
 
     def state(row: ImageRow) -> FileState:
@@ -29,7 +30,7 @@ def planner(job: Job, ledger: LedgerReader, base: str, selection: Selection) -> 
             return "missing"
         return inspect(job.output, row.path, bytes=row.bytes, sha256=row.sha256, mtime_ns=row.mtime_ns)
 
-    return Planner(ledger, state, pictures, base, selection)
+    return Planner(ledger, state, pictures, endpoint.base, selection, endpoint.base_or_sandbox)
 
 
 def pictures(attempt: Attempt) -> Sequence[GeneratedImage]:

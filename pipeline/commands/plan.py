@@ -141,7 +141,7 @@ def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator
     wanted = _Wanted()
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
         total.budget_left = _budget_left(job, ledger, sandbox=endpoint.sandbox)
-        for decision in planner(job, ledger, endpoint.base, selection).decisions(jobfile.expand(job)):
+        for decision in planner(job, ledger, endpoint, selection).decisions(jobfile.expand(job)):
             total.add(decision)
             wanted.add(decision.item)
             yield decision

@@ -73,8 +73,8 @@ def show(job: Job) -> None:
 def records(job: Job, ledger: LedgerReader) -> Iterator[Record]:
     """The manifest's lines by the ledger and the files that are there."""
     items = partial(jobfile.expand, job)
-    base = settings.resolve(job.endpoint, os.environ).base
-    absent = planner(job, ledger, base, Selection()).absent(items())
+    endpoint = settings.resolve(job.endpoint, os.environ)
+    absent = planner(job, ledger, endpoint, Selection()).absent(items())
     return view.manifest(items(), ledger, absent)
 
 

@@ -14,33 +14,23 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline import jobfile, manifest, models, settings, view
-from pipeline.commands.need import Need
+from pipeline import manifest, settings, view
 from pipeline.commands.opening import opened, planner, read_again, require_matches
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.commands.unchanged import remember
-from pipeline.errors import StopRun, StorageFailed
+from pipeline.errors import StopRun, StorageFailed, UsageError
 from pipeline.gate import Gate, GateClosed
-from pipeline.ledger import Attempt, Books, ImageRow, Ledger, LedgerReader
-from pipeline.model import Claim, Doubt, Item, Job, Record, Request
-from pipeline.plan import Planner, Selection, requests
+from pipeline.ledger import Attempt, Books, Ledger, LedgerReader
+from pipeline.model import Claim, Doubt, Job, Record, Request
+from pipeline.plan import Planner, Selection
 from pipeline.progress import Progress
 from pipeline.store import Store
+from pipeline.text import plural
+from pipeline.worklist import Work, WorkList, paid_names
 
 if TYPE_CHECKING:
     from pipeline.produce import Producer
-
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """A sound file that must bear another name."""
-
-    item: Item
-    row: ImageRow
-
-
-Work = Request | Claim | Doubt | Rename
 
 
 @dataclass(slots=True)
@@ -76,19 +66,19 @@ class Run:
         self.endpoint.require_key()
         require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
-            base = self.endpoint.base_or_sandbox
-            plan = planner(self.job, ledger, self.endpoint.base, self.selection)
-            need = self._count(plan)
-            work = bool(need.images or need.renames or ledger.killed_runs() or ledger.in_doubt(base))
+            base, self.started_at = self.endpoint.base_or_sandbox, view.utc_now()
+            read_again(ledger)
+            work = WorkList(self.job.wanted, planner(self.job, ledger, self.endpoint, self.selection))
+            work.plan()
+            self._spare_paid_pictures(work, ledger)
+            begun = bool(work or ledger.killed_runs() or ledger.in_doubt(base))
             reason: StopRun | None = None
             summary = self._summary()
-            if work:
-                self.started_at = view.utc_now()
+            if begun:
                 ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
-                read_again(ledger)
-                reason, summary = await self._make(store, ledger, plan, need, summary)
-            summary = self._close(store, ledger, plan, summary, reason)
-            if work:
+                reason, summary = await self._make(store, ledger, work, summary)
+            summary = self._close(store, ledger, work.planner, summary, reason)
+            if begun:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
                     ledger.end_run(self.id, view.utc_now(), summary.exit_code)
@@ -97,22 +87,32 @@ class Run:
                     remember(self.job, ledger, summary, self.environ)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
-    def _count(self, plan: Planner) -> Need:
-        need = Need(sandbox=self.endpoint.sandbox)
-        for decision in plan.decisions(jobfile.expand(self.job)):
-            need.add(decision)
-        need.expiring.sort(key=lambda pair: pair[0])
-        return need
+    def _spare_paid_pictures(self, work: WorkList, ledger: Ledger) -> None:
+        """Let no placeholder take the name of a picture that was paid for, unless that is meant.
+
+        Raises:
+            UsageError: One would.
+        """
+        if not self.endpoint.sandbox or self.selection.placeholders or not work.asked:
+            return
+        paid = list(paid_names(work, ledger, self.job.output))
+        if paid:
+            shown = ", ".join(paid[:3]) + (" …" if len(paid) > 3 else "")
+            raise UsageError(
+                f"{plural(len(paid), 'picture')} that were paid for would give way to the sandbox's placeholders "
+                f"({shown}); nothing was changed. To make them at the real API: --endpoint aimlapi. "
+                "To have the placeholders: --placeholders (what was paid for is kept in .pipeline/replaced)"
+            )
 
     async def _make(
-        self, store: Store, ledger: Ledger, plan: Planner, need: Need, summary: Summary
+        self, store: Store, ledger: Ledger, work: WorkList, summary: Summary
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
         from pipeline.commands.wiring import wire
 
         gate = Gate()
-        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(need.images) as progress:
+        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(work.images) as progress:
 
             def record(done: Record) -> None:
                 log.append(done)
@@ -121,13 +121,14 @@ class Run:
             async with AsyncExitStack() as stack:
                 limits = self.job.limits
                 producer = await wire(
-                    self.id, limits, need.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
+                    self.id, limits, work.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
                 )
-                plan = replace(plan, base=producer.asker.base)
+                work.planner = replace(work.planner, base=producer.asker.base)
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
-                    await self._prepare(producer, store, ledger, need, gate)
-                    await self._produce(producer, self._work(plan, need, gate), gate)
+                    if await self._prepare(producer, store, ledger, work, gate):
+                        progress.expect(work.images)
+                    await self._produce(producer, self._work(work, gate), gate)
                     group.cancel_scope.cancel()
         tally = producer.asker.tally
         return gate.reason, replace(
@@ -141,22 +142,30 @@ class Run:
             renamed=producer.names.renamed,
         )
 
-    async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, need: Need, gate: Gate) -> None:
-        """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed."""
+    async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, work: WorkList, gate: Gate) -> bool:
+        """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed.
+
+        Returns:
+            Whether the plan was made again, because the vendor's log has told more.
+        """
         from pipeline.commands.preflight import preflight
 
-        settler, limits = producer.settler, self.job.limits
+        settler, limits, planned_again = producer.settler, self.job.limits, False
         try:
             with gate.waiting():
-                await preflight(need, limits, store, ledger, settler.lookup.account, producer.asker.budget)
-                await settler.lookup.catch_up(settler.settle)
+                if ledger.in_doubt(self.endpoint.base_or_sandbox):
+                    await settler.lookup.catch_up(settler.settle)
+                    work.plan()
+                    planned_again = True
+                await preflight(work, limits, store, ledger, settler.lookup.account, producer.asker.budget)
             if limits.budget_window is not None:
                 since = view.utc(time.time() - limits.budget_window)
                 producer.asker.budget.begin(ledger.spent_since(since, sandbox=self.endpoint.sandbox))
         except GateClosed:
-            return
+            pass
         except StopRun as reason:
             gate.close(reason)
+        return planned_again
 
     async def _produce(self, producer: "Producer", work: Iterator[Work], gate: Gate) -> None:
         """Do all the work, and what comes of its doubts."""
@@ -164,30 +173,19 @@ class Run:
 
         workers = self.job.limits.concurrency + self.job.limits.downloads
         async with anyio.create_task_group() as group:
+            producer.later = group
             group.start_soon(producer.settling)
             await run_pool(workers, work, _doing(producer, gate), is_open=lambda: gate.reason is None)
             producer.settler.close()
         with suppress(GateClosed), gate.waiting():
             await producer.settler.lookup.check_again()
 
-    def _work(self, plan: Planner, need: Need, gate: Gate) -> Iterator[Work]:
-        """All there is to do, decided item by item as workers come free; what makes that impossible ends the run."""
+    def _work(self, work: WorkList, gate: Gate) -> Iterator[Work]:
+        """All there is to do, piece by piece as workers come free; what makes that impossible ends the run."""
         try:
-            yield from self._decided(plan, need)
+            yield from work.work()
         except StopRun as reason:
             gate.close(reason)
-
-    def _decided(self, plan: Planner, need: Need) -> Iterator[Work]:
-        first = [claim for _, claim in need.expiring]
-        begun = {(claim.item.key, claim.index) for claim in first}
-        yield from first
-        for decision in plan.decisions(need.of(jobfile.expand(self.job))):
-            item = decision.item
-            for row in decision.rename:
-                yield Rename(item, row)
-            yield from (claim for claim in decision.fetch if (item.key, claim.index) not in begun)
-            yield from decision.doubts
-            yield from requests(decision, models.of(item.model).max_images)
 
     def _tick(self, done: Record, progress: Progress) -> None:
         if done.status == "saved":
@@ -201,14 +199,17 @@ class Run:
     def _close(self, store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
         """Write the manifest as it is to stay, and count what it says."""
         counted: Counter[str] = Counter()
+        chosen: Counter[str] = Counter()
         moved = _moved(store)
         # What this run has seen of the files is enough, if it was about all; what can't be looked at is as it was.
         by_ledger = moved or (reason is None and not self.selection.only and self.selection.limit is None)
 
         def counting() -> Iterator[Record]:
-            absent = frozenset() if by_ledger else plan.absent(jobfile.expand(self.job))
-            for record in view.manifest(jobfile.expand(self.job), ledger, absent):
-                counted[record.cause or record.status] += 1
+            absent = frozenset() if by_ledger else plan.absent(iter(self.job.wanted))
+            for record in view.manifest(self.job.wanted, ledger, absent):
+                word = record.cause or record.status
+                counted[word] += 1
+                chosen[word] += self.selection.covers(record.id)
                 yield record
 
         try:
@@ -218,6 +219,7 @@ class Run:
         except StopRun as error:
             reason = reason or error
             counted.clear()
+            chosen.clear()
             # What can still be told is told, even of a job or a ledger that can no longer be read to its end.
             with suppress(StopRun):
                 deque(counting(), maxlen=0)
@@ -230,11 +232,18 @@ class Run:
             failed=failed,
             pending=counted["pending"],
             maybe_billed=_told(ledger, LedgerReader.maybe_billed),
-            lost=_told(ledger, lambda found: found.lost(since=self.started_at)) if self.started_at else (),
+            lost=_told(ledger, lambda found: found.lost(since=self.started_at)),
             books=_books(ledger, self.id),
             reason=str(reason) if reason else None,
-            exit_code=reason.exit_code if reason else int(bool(failed or summary.not_remade)),
+            exit_code=reason.exit_code if reason else int(self._is_lacking(chosen, summary.not_remade)),
         )
+
+    def _is_lacking(self, chosen: Counter[str], not_remade: int) -> bool:
+        """Whether anything is missing of what the selection chose; a limit leaves the rest for later."""
+        missing = chosen.total() - chosen["saved"]
+        if self.selection.limit is not None:
+            missing -= chosen["pending"]
+        return bool(missing or not_remade)
 
     def _summary(self) -> Summary:
         return Summary(

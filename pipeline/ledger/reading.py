@@ -114,6 +114,11 @@ class LedgerReader:
         query = f"SELECT {chosen} FROM attempts WHERE key = ? ORDER BY seq"
         return [_attempt(row) for row in self._read(query, (key,))]
 
+    def attempt(self, id: str) -> Attempt | None:  # noqa: A002
+        """The attempt of this id, with its answer; None where there is none."""
+        rows = self._read(f"SELECT {_ATTEMPT} FROM attempts WHERE id = ?", (id,))
+        return _attempt(rows[0]) if rows else None
+
     def unread(self) -> list[Attempt]:
         """Paid attempts of runs that were killed before they could write down what the answer holds."""
         query = f"SELECT {_ATTEMPT} FROM attempts WHERE state = 'paid' AND delivered IS NULL AND answer IS NOT NULL"

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import Summary, cli, verify
-from pipeline.commands import unchanged as short
+from pipeline import Summary, cli, fingerprint, verify
 from pipeline.commands.unchanged import Asked, unchanged
 from pipeline.errors import FolderLocked, KeyRefused
 from pipeline.ledger import Ledger
@@ -89,7 +88,7 @@ def test_whatever_else_is_asked_for_is_left_to_the_long_way(job: Path, more: dic
 
 
 def test_another_version_of_the_program_takes_the_long_way(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(short, "__version__", "9.9.9")
+    monkeypatch.setattr(fingerprint, "__version__", "9.9.9")
     assert asked(job) is None
 
 

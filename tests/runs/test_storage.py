@@ -187,24 +187,21 @@ async def test_a_manifest_that_cant_be_written_at_the_end_is_written_by_the_next
     assert site.record().status == "saved"
 
 
-async def test_a_file_that_cant_be_looked_at_during_the_run_ends_it_in_good_order(
+async def test_a_file_that_cant_be_looked_at_stops_the_run_before_anything_is_paid_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await site.run("A fox", "A crow")
     next(site.output.glob("*fox*.png")).unlink()
-    calls = 0
 
     def faulty(root: Path, path: str, **more: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:  # all have been counted (the lost one was looked at twice), and its turn has come
+        if "crow" in path:
             raise StorageFailed(f"can't read {root / path}: permission denied")
         return inspect(root, path, **more)
 
     monkeypatch.setattr("pipeline.commands.opening.inspect", faulty)
-    summary = await site.run("An owl", "A fox", "A crow", limits={"concurrency": 1})
-    assert summary.exit_code == 6
-    assert "permission denied" in (summary.reason or "")
+    with pytest.raises(StorageFailed, match="permission denied") as refused:
+        await site.asks("An owl", "A fox", "A crow")
+    assert (refused.value.exit_code, site.posts) == (6, 2)
 
 
 async def test_a_rename_that_fails_ends_the_run_and_the_next_one_does_it(site: Site, disk: Disk) -> None:
