@@ -35,7 +35,8 @@ AT_ONCE = 500
 _BOOKS = """
 SELECT CASE
         WHEN state = 'lost' THEN 'lost'
-        WHEN state != 'paid' OR delivered IS NULL THEN 'unresolved'
+        WHEN state != 'paid' THEN 'unresolved'
+        WHEN delivered IS NULL THEN 'undelivered'
         WHEN delivered = 0 THEN 'filtered'
         WHEN lost >= delivered THEN 'lost'
         WHEN files + lost = 0 THEN 'undelivered'
