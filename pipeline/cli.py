@@ -168,6 +168,9 @@ def _selection_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--limit", type=_positive, metavar="N", help="make at most N images")
     made.add_argument("--force", action="store_true", help="make them again even where they are there; costs money")
     made.add_argument("--retry-failed", action="store_true", help="ask again for items that failed for good")
+    made.add_argument(
+        "--placeholders", action="store_true", help="let the sandbox's pictures take the names of paid ones"
+    )
 
 
 def _sandbox_parser(commands: Any) -> None:
@@ -206,7 +209,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _unchanged(arguments: argparse.Namespace) -> "Summary | None":
     """What a run without anything to do comes to; None where something may have to be done."""
-    if arguments.only or arguments.limit or arguments.force or arguments.retry_failed:
+    if arguments.only or arguments.limit or arguments.force or arguments.retry_failed or arguments.placeholders:
         return None
     from pipeline.commands.unchanged import Asked, unchanged
 
@@ -319,6 +322,7 @@ def _selection(arguments: argparse.Namespace) -> "Selection":
         limit=arguments.limit,
         force=arguments.force,
         retry_failed=arguments.retry_failed,
+        placeholders=arguments.placeholders,
     )
 
 
