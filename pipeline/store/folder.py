@@ -3,23 +3,24 @@
 import os
 import secrets
 import shutil
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pipeline.errors import StorageFailed
-from pipeline.store.disk import (
-    digest_of,
-    duplicate,
-    make_folder,
-    stat_mtime_ns,
-    sync_folder,
-    translated,
-)
+from pipeline.store.disk import digest_of, duplicate, is_same_file, make_folder, stat_mtime_ns, translated
 from pipeline.store.handle import FolderHandle
 from pipeline.store.lock import Lock, NoLocks
 from pipeline.store.part import OURS, Part, temporary_name
+from pipeline.store.regular import obstacle_at, other_at
+
+REPLACED, QUARANTINE, SANDBOX = "replaced", "quarantine", "sandbox"
+"""Folders inside the state folder."""
+
+_STATE_FILES = ("lock", "state_dir", "ledger.db")
+"""What the names of the files inside the state folder begin with."""
 
 
 def _make_private(folder: Path) -> None:
@@ -35,6 +36,29 @@ def _make_private(folder: Path) -> None:
                 "with `state_dir:` in the job)"
             )
         make_folder(folder)
+
+
+def _require_plain(state: Path) -> None:
+    """Make sure that a state folder holds files and folders only, each where one is expected.
+
+    Raises:
+        StorageFailed: It holds symbolic links, pipes, or a folder in the place of a file; all are named.
+    """
+    found = []
+    for folder in (state, state / SANDBOX):
+        with translated("read", folder), suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            found += [f"{entry.path} is {what}" for entry in entries if (what := _unexpected(entry))]
+    if found:
+        raise StorageFailed(f"{'; '.join(sorted(found))}: move it away, then run again (no link is followed there)")
+
+
+def _unexpected(entry: "os.DirEntry[str]") -> str | None:
+    """What an entry of a state folder is, in words, where it can't be one of this program's."""
+    if entry.is_dir(follow_symlinks=False):
+        return "a folder, not a file" if entry.name.startswith(_STATE_FILES) else None
+    if entry.is_file(follow_symlinks=False):
+        return "a file, not a folder" if entry.name in (REPLACED, QUARANTINE, SANDBOX) else None
+    return other_at(entry.path)
 
 
 class Store:
@@ -53,15 +77,20 @@ class Store:
         self.elsewhere = elsewhere
         self._held = ExitStack()
         self._handle: FolderHandle | None = None
+        self._replaced: FolderHandle | None = None
+        self._opening = threading.Lock()
+        self._others: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         """Make the folder, take its lock, clear away what a killed run left half-written, and try the disk.
 
         Raises:
             FolderLocked: Another run holds it; the message says which. Nothing was touched.
-            StorageFailed: It can't be written to; the message says why and what to do.
+            StorageFailed: It can't be written to, or the state folder holds links, pipes or the like; the message
+                says why and what to do.
         """
         _make_private(self.state)
+        _require_plain(self.state)
         self._take_locks()
         try:
             with translated("write to", self.root):
@@ -96,9 +125,18 @@ class Store:
         self._held.close()
 
     def _sweep(self) -> None:
-        """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them."""
+        """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them.
+
+        What is not a file is noted on the way: most systems say that with the name, so a million files cost nothing.
+        """
+        stale, others = [], []
         with os.scandir(self.root) as entries:
-            stale = [entry.path for entry in entries if OURS.fullmatch(entry.name)]
+            for entry in entries:
+                if OURS.fullmatch(entry.name):
+                    stale.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    others.append(entry.name.casefold())
+        self._others = frozenset(others)
         for path in stale:
             Path(path).unlink(missing_ok=True)
 
@@ -122,6 +160,7 @@ class Store:
         """Find out whether the folder is still where it was when the run began.
 
         Raises:
+            LedgerGone: The ledger is gone, or the folder with the ledger in it.
             StorageFailed: Somebody has moved it away, or put another in its place. What was begun lands where it is.
         """
         self._open_handle.check_place()
@@ -131,6 +170,27 @@ class Store:
         if self._handle is None:
             raise ValueError(f"{self.root} is not open")
         return self._handle
+
+    def guard(self, ledger: Path) -> None:
+        """Let `check_place` look after the ledger too.
+
+        Raises:
+            StorageFailed: It can't be looked at.
+        """
+        self._open_handle.guard(ledger)
+
+    def obstacle(self, path: str) -> str | None:
+        """What stands where a picture is to land, in words, where that is neither a file nor a link to one.
+
+        Looked up among what was there when the folder was opened: nearly every answer costs no call to the system.
+
+        Raises:
+            StorageFailed: The disk would not say.
+        """
+        if path.casefold() not in self._others:
+            return None
+        with translated("read", self.root / path):
+            return obstacle_at(self.root / path)
 
     def exists(self, path: str) -> bool:
         """Whether anything, be it a dangling symbolic link, has this path relative to the output folder."""
@@ -150,18 +210,35 @@ class Store:
             The second name, relative to the output folder.
 
         Raises:
-            StorageFailed: The disk refused, there is no such file, or it is a folder.
+            StorageFailed: The disk refused, there is no such file, or it is neither a file nor a link.
         """
         old = self.root / path
-        with translated("keep", old):
+        with self._open_handle.translated("keep", old):
+            kept = self._kept_folder()
             if old.is_symlink():
-                new = self._beside("replaced") / f"{secrets.token_hex(6)}-{old.name}"
+                new = self.state / REPLACED / f"{secrets.token_hex(6)}-{old.name}"
                 old.replace(new)
             else:
-                new = self._beside("replaced") / f"{digest_of(old)[:16]}-{old.name}"
+                new = self._second_name(old)
                 duplicate(old, new)
-            sync_folder(new.parent)
+            kept.sync()
         return new.relative_to(self.root).as_posix()
+
+    def _second_name(self, old: Path) -> Path:
+        """The name under which a file is kept: always the same for the same bytes, unless something else has it."""
+        digest = digest_of(old)
+        new = self.state / REPLACED / f"{digest[:16]}-{old.name}"
+        if os.path.lexists(new) and not is_same_file(new, old, digest):
+            return new.with_name(f"{secrets.token_hex(8)}-{old.name}")
+        return new
+
+    def _kept_folder(self) -> FolderHandle:
+        """The folder of what is kept, open: who keeps something at the same time shares one flush of the disk."""
+        with self._opening:
+            if self._replaced is None:
+                self._replaced = FolderHandle(self._beside(REPLACED))
+                self._held.callback(self._replaced.close)
+            return self._replaced
 
     def link(self, old: str, new: str) -> None:
         """Give a file a further name in the folder, durably and over whatever has it; the old name stays.
@@ -171,14 +248,14 @@ class Store:
         """
         source, target = self.root / old, self.root / new
         draft = self.root / temporary_name("link")
-        with translated("rename", source):
+        with self._open_handle.translated("rename", source):
             try:
                 duplicate(source, draft)
                 draft.replace(target)
             finally:
                 # Replacing one name of a file by another of the same file does nothing (POSIX).
                 draft.unlink(missing_ok=True)
-            sync_folder(target.parent)
+            self._open_handle.sync()
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there.
@@ -186,7 +263,7 @@ class Store:
         Raises:
             StorageFailed: The disk refused.
         """
-        with translated("remove", self.root / path):
+        with self._open_handle.translated("remove", self.root / path):
             (self.root / path).unlink(missing_ok=True)
 
     def quarantine(self, part: Part, name: str) -> Path:
@@ -198,8 +275,8 @@ class Store:
         Raises:
             StorageFailed: The disk refused.
         """
-        with translated("write", self.state / "quarantine" / name):
-            path = self._beside("quarantine") / name
+        with self._open_handle.translated("write", self.state / QUARANTINE / name):
+            path = self._beside(QUARANTINE) / name
             part.move_out(path)
         return path
 
