@@ -16,7 +16,7 @@ import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
 from pipeline.commands.need import Need
-from pipeline.commands.opening import opened, planner, read_again, require_matches
+from pipeline.commands.opening import opened, planner, read_again, require_matches, with_free_names
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.commands.unchanged import remember
@@ -26,7 +26,7 @@ from pipeline.ledger import Attempt, Books, ImageRow, Ledger, LedgerReader
 from pipeline.model import Claim, Doubt, Item, Job, Record, Request
 from pipeline.plan import Planner, Selection, requests
 from pipeline.progress import Progress
-from pipeline.store import Store
+from pipeline.store import LedgerGone, Store
 
 if TYPE_CHECKING:
     from pipeline.produce import Producer
@@ -78,7 +78,7 @@ class Run:
         with opened(self.job) as (store, ledger):
             base = self.endpoint.base_or_sandbox
             plan = planner(self.job, ledger, self.endpoint.base, self.selection)
-            need = self._count(plan)
+            need = self._count(plan, store)
             work = bool(need.images or need.renames or ledger.killed_runs() or ledger.in_doubt(base))
             reason: StopRun | None = None
             summary = self._summary()
@@ -97,9 +97,9 @@ class Run:
                     remember(self.job, ledger, summary, self.environ)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
-    def _count(self, plan: Planner) -> Need:
+    def _count(self, plan: Planner, store: Store) -> Need:
         need = Need(sandbox=self.endpoint.sandbox)
-        for decision in plan.decisions(jobfile.expand(self.job)):
+        for decision in with_free_names(store, plan.decisions(jobfile.expand(self.job))):
             need.add(decision)
         need.expiring.sort(key=lambda pair: pair[0])
         return need
@@ -202,8 +202,12 @@ class Run:
         """Write the manifest as it is to stay, and count what it says."""
         counted: Counter[str] = Counter()
         moved = _moved(store)
-        # What this run has seen of the files is enough, if it was about all; what can't be looked at is as it was.
-        by_ledger = moved or (reason is None and not self.selection.only and self.selection.limit is None)
+        if isinstance(moved, LedgerGone):
+            reason = moved  # whatever else ended the run: this is what must be seen to before the next one
+        # What this run has seen of the files is enough, if it was about all; what was moved away is as it was.
+        by_ledger = (moved and moved is not reason) or (
+            reason is None and not self.selection.only and self.selection.limit is None
+        )
 
         def counting() -> Iterator[Record]:
             absent = frozenset() if by_ledger else plan.absent(jobfile.expand(self.job))
