@@ -28,10 +28,14 @@ exit codes:
   2    the job or the command line is wrong; nothing was sent
   3    no key, or the key or the account was refused
   5    the provider is unavailable; the next run goes on from here
-  6    local storage: disk full, not writable, a broken ledger, or a folder moved during the run
+  6    local storage: disk full, not writable, a broken ledger, something that is not a file in the place
+       of one, or a folder moved or removed during the run
   7    the budget is reached
   11   another run holds the output folder
-  130  interrupted by Ctrl-C (143: by SIGTERM); the next run goes on from here
+  129  stopped by SIGHUP, as when its terminal is closed; the next run goes on from here
+  130  stopped by Ctrl-C (SIGINT); the next run goes on from here
+  131  stopped by SIGQUIT; the next run goes on from here
+  143  stopped by SIGTERM; the next run goes on from here
 """
 
 PROBLEMS_SHOWN = 50
