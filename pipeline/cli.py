@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.errors import PipelineError, StopRun, UsageError
 from pipeline.text import printable
@@ -71,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain about that at exit.
-        _leave_stdout()
+        _leave(sys.stdout)
         return 1
     except OSError as error:
         print(f"error: standard output can't be written: {error.strerror}", file=sys.stderr)
-        _leave_stdout()
+        _leave(sys.stdout)
         return 6
     except Exception as error:
         return _bug(error)
@@ -201,9 +201,14 @@ def _run(arguments: argparse.Namespace) -> int:
             print("\n".join(summary.lines()), flush=True)
     except OSError:
         # Nobody listens any more; what the run came to stands all the same.
-        _leave_stdout()
-    if summary.reason:
-        print(f"error: {summary.reason}", file=sys.stderr)
+        _leave(sys.stdout)
+    try:
+        if summary.reason:
+            print(f"error: {summary.reason}", file=sys.stderr)
+        sys.stderr.flush()
+    except OSError:
+        # So has the terminal, which may be why the run was stopped: the exit code stands too.
+        _leave(sys.stderr)
     return summary.exit_code
 
 
@@ -335,10 +340,10 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _leave_stdout() -> None:
+def _leave(stream: TextIO) -> None:
     """Let Python not complain at exit about what could not be written."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _bug(error: Exception) -> int:
