@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import settings
 from pipeline.commands.summary import Summary
+from pipeline.errors import StorageFailed
 from pipeline.ledger import LedgerReader
 from pipeline.settings import BASE_VARIABLE
+from pipeline.store import open_regular
 from pipeline.store.lock import Lock
 from pipeline.version import __version__
 
@@ -57,7 +59,7 @@ def remember(job: "Job", ledger: "Ledger", summary: Summary, environ: Mapping[st
     try:
         listed = os.lstat(job.output / MANIFEST)
         digest = _digest(job.path.read_bytes(), job.included, job.given, environ)
-    except OSError:
+    except (OSError, StorageFailed):
         return
     facts = {
         "digest": digest,
@@ -119,7 +121,7 @@ def _facts(ledger: LedgerReader) -> dict[str, Any] | None:
 def _same(facts: Mapping[str, Any], text: bytes, given: Mapping[str, str], environ: Mapping[str, str]) -> bool:
     try:
         return bool(facts["digest"] == _digest(text, map(Path, facts["included"]), given, environ))
-    except OSError:
+    except (OSError, StorageFailed):
         return False
 
 
@@ -144,12 +146,13 @@ def _digest(text: bytes, included: Iterable[Path], given: Mapping[str, str], env
 
     Raises:
         OSError: An included file can't be read.
+        StorageFailed: It is no longer a file.
     """
     around = [__version__, sorted(given.items()), environ.get(BASE_VARIABLE, "").strip()]
     digest = hashlib.sha256(json.dumps(around).encode())
     digest.update(hashlib.sha256(text).digest())
     for path in included:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, follow=True), "rb") as file:
             digest.update(f"\n{path}\n".encode("utf-8", "surrogateescape"))
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
