@@ -82,7 +82,7 @@ class NameKeeper:
         """
         path = row.path
         while path is not None:
-            async with self._alone_with(item.stem(row.idx), stem_of(path)):
+            async with self._alone_with(item.stem(row.idx), _stem_of(path)):
                 # Renaming another image may have moved this one meanwhile; then its name now is the one to lock.
                 row = self._ledger.images(row.key).get(row.idx, row)
                 if row.path == path:
@@ -134,6 +134,6 @@ class NameKeeper:
         )
 
 
-def stem_of(path: str) -> str:
+def _stem_of(path: str) -> str:
     """A path without its suffix."""
     return path.rpartition(".")[0]

@@ -120,6 +120,9 @@ def with_free_names(store: Store, decisions: Iterable[Decision]) -> Iterator[Dec
     Raises:
         StorageFailed: Folders, pipes or the like have some of the names. Nothing was sent.
     """
+    if store.only_files:
+        yield from decisions
+        return
     found: list[str] = []
     for decision in decisions:
         yield decision

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pipeline.errors import StorageFailed
-from pipeline.store.regular import opener, other_at
+from pipeline.store.regular import opener, other_at, refuse_other
 
 FileState = Literal["sound", "missing", "damaged"]
 
@@ -52,12 +52,15 @@ def translated(doing: str, path: Path | str) -> Iterator[None]:
 
 
 def is_there(path: Path, *, filled: bool = False) -> bool:
-    """Whether there is a file or a folder; with `filled`, one that is not empty.
+    """Whether there is a file or a folder; with `filled`, a file that is not empty.
 
     Raises:
-        StorageFailed: The disk would not say: that is no proof that there is none.
+        StorageFailed: The disk would not say: that is no proof that there is none. Or something else is there, where
+            a file must be.
     """
     with translated("read", path):
+        if filled:
+            refuse_other(path)
         return path.exists() and not (filled and path.stat().st_size == 0)
 
 

@@ -4,61 +4,17 @@ import os
 import secrets
 import shutil
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import StorageFailed
 from pipeline.store.disk import digest_of, duplicate, is_same_file, make_folder, stat_mtime_ns, translated
 from pipeline.store.handle import FolderHandle
 from pipeline.store.lock import Lock, NoLocks
 from pipeline.store.part import OURS, Part, temporary_name
 from pipeline.store.regular import obstacle_at, other_at
-
-REPLACED, QUARANTINE, SANDBOX = "replaced", "quarantine", "sandbox"
-"""Folders inside the state folder."""
-
-_STATE_FILES = ("lock", "state_dir", "ledger.db")
-"""What the names of the files inside the state folder begin with."""
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder that only its owner may enter, if it is not there, so that a power cut leaves it there.
-
-    Raises:
-        StorageFailed: It can't be made, or is a symbolic link: what is written must stay within the output folder.
-    """
-    with translated("create", folder):
-        if folder.is_symlink():
-            raise StorageFailed(
-                f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
-                "with `state_dir:` in the job)"
-            )
-        make_folder(folder)
-
-
-def _require_plain(state: Path) -> None:
-    """Make sure that a state folder holds files and folders only, each where one is expected.
-
-    Raises:
-        StorageFailed: It holds symbolic links, pipes, or a folder in the place of a file; all are named.
-    """
-    found = []
-    for folder in (state, state / SANDBOX):
-        with translated("read", folder), suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            found += [f"{entry.path} is {what}" for entry in entries if (what := _unexpected(entry))]
-    if found:
-        raise StorageFailed(f"{'; '.join(sorted(found))}: move it away, then run again (no link is followed there)")
-
-
-def _unexpected(entry: "os.DirEntry[str]") -> str | None:
-    """What an entry of a state folder is, in words, where it can't be one of this program's."""
-    if entry.is_dir(follow_symlinks=False):
-        return "a folder, not a file" if entry.name.startswith(_STATE_FILES) else None
-    if entry.is_file(follow_symlinks=False):
-        return "a file, not a folder" if entry.name in (REPLACED, QUARANTINE, SANDBOX) else None
-    return other_at(entry.path)
+from pipeline.store.state_folder import QUARANTINE, REPLACED, make_private, require_plain
 
 
 class Store:
@@ -89,8 +45,8 @@ class Store:
             StorageFailed: It can't be written to, or the state folder holds links, pipes or the like; the message
                 says why and what to do.
         """
-        _make_private(self.state)
-        _require_plain(self.state)
+        make_private(self.state)
+        require_plain(self.state)
         self._take_locks()
         try:
             with translated("write to", self.root):
@@ -134,7 +90,7 @@ class Store:
             for entry in entries:
                 if OURS.fullmatch(entry.name):
                     stale.append(entry.path)
-                elif not entry.is_file(follow_symlinks=False):
+                elif not entry.is_file(follow_symlinks=False) and entry.name != self.state.name:
                     others.append(entry.name.casefold())
         self._others = frozenset(others)
         for path in stale:
@@ -178,6 +134,11 @@ class Store:
             StorageFailed: It can't be looked at.
         """
         self._open_handle.guard(ledger)
+
+    @property
+    def only_files(self) -> bool:
+        """Whether nothing but files, and the state folder, was there when the folder was opened."""
+        return not self._others
 
     def obstacle(self, path: str) -> str | None:
         """What stands where a picture is to land, in words, where that is neither a file nor a link to one.
@@ -277,12 +238,14 @@ class Store:
         """
         with self._open_handle.translated("write", self.state / QUARANTINE / name):
             path = self._beside(QUARANTINE) / name
+            if other_at(path):
+                path = path.with_name(f"{secrets.token_hex(6)}-{name}")
             part.move_out(path)
         return path
 
     def _beside(self, name: str) -> Path:
         folder = self.state / name
-        _make_private(folder)
+        make_private(folder)
         return folder
 
     def free_bytes(self) -> int:

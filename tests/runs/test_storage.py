@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from pipeline import Record, Selection, manifest, verify
+from pipeline.commands.plan import plan
 from pipeline.errors import StorageFailed
 from pipeline.ledger import Ledger
 from pipeline.sandbox import Behaviour
@@ -175,6 +177,20 @@ async def test_what_is_not_a_file_in_a_state_files_place_is_said_before_anything
     with pytest.raises(StorageFailed, match=f"{name} is {kind.partition(' to ')[0]}.* move it away, then run again"):
         await site.run("A fox")
     assert site.posts == 0
+
+
+@pytest.mark.parametrize("kind", PLANTS)
+async def test_what_is_not_a_file_in_the_ledgers_place_is_not_called_a_ledger_that_is_gone(
+    site: Site, kind: str
+) -> None:
+    await site.run("A fox")
+    ledger = site.output / ".pipeline" / "ledger.db"
+    ledger.rename(ledger.with_name("aside"))
+    PLANTS[kind](ledger)
+    for what in (site.run, lambda: anyio.to_thread.run_sync(list, plan(site.load(), {}, Selection()))):
+        with pytest.raises(StorageFailed, match=f"ledger.db is {kind.partition(' to ')[0]}, not a file: move it away"):
+            await what()
+    assert site.posts == 1
 
 
 LOSSES: dict[str, Callable[[Path], object]] = {

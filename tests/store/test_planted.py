@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import StorageFailed
 from pipeline.store import Store
+from pipeline.store.regular import other_at
 from tests.planted import PLANTS, link_to_nothing
 
 
@@ -117,3 +118,19 @@ def test_what_is_not_a_file_is_not_kept_and_not_waited_for(tmp_path: Path, kind:
         PLANTS[kind](tmp_path / "hero.png")
         with pytest.raises(StorageFailed, match=f"hero.png is {kind}, not a file: move it away"):
             store.keep_aside("hero.png")
+
+
+@pytest.mark.parametrize("kind", PLANTS)
+def test_a_broken_picture_is_kept_under_another_name_where_something_else_has_its_own(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / ".pipeline" / "quarantine" / "hero.png"
+    path.parent.mkdir(parents=True)
+    PLANTS[kind](path)
+    with Store(tmp_path) as store:
+        part = store.part("hero")
+        part.write(b"broken")
+        kept = store.quarantine(part, "hero.png")
+    assert kept.parent == path.parent
+    assert kept.read_bytes() == b"broken"
+    assert other_at(path) == kind.partition(" to ")[0]
