@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.errors import PipelineError, StopRun, UsageError
 from pipeline.text import printable
@@ -28,11 +28,15 @@ exit codes:
   2    the job or the command line is wrong; nothing was sent
   3    no key, or the key or the account was refused
   5    the provider is unavailable; the next run goes on from here
-  6    local storage: disk full, not writable, a broken ledger, or a folder moved during the run
+  6    local storage: disk full, not writable, a broken ledger, something that is not a file in the place
+       of one, or a folder moved or removed during the run
   7    the budget is reached
   8    paid answers in a row brought no usable picture: nothing more was asked for
   11   another run holds the output folder
-  130  interrupted by Ctrl-C (143: by SIGTERM); the next run goes on from here
+  129  stopped by SIGHUP, as when its terminal is closed; the next run goes on from here
+  130  stopped by Ctrl-C (SIGINT); the next run goes on from here
+  131  stopped by SIGQUIT; the next run goes on from here
+  143  stopped by SIGTERM; the next run goes on from here
 """
 
 PROBLEMS_SHOWN = 50
@@ -68,11 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not complain about that at exit.
-        _leave_stdout()
+        _leave(sys.stdout)
         return 1
     except OSError as error:
         print(f"error: standard output can't be written: {error.strerror}", file=sys.stderr)
-        _leave_stdout()
+        _leave(sys.stdout)
         return 6
     except Exception as error:
         return _bug(error)
@@ -201,9 +205,14 @@ def _run(arguments: argparse.Namespace) -> int:
             print("\n".join(summary.lines()), flush=True)
     except OSError:
         # Nobody listens any more; what the run came to stands all the same.
-        _leave_stdout()
-    if summary.reason:
-        print(f"error: {summary.reason}", file=sys.stderr)
+        _leave(sys.stdout)
+    try:
+        if summary.reason:
+            print(f"error: {summary.reason}", file=sys.stderr)
+        sys.stderr.flush()
+    except OSError:
+        # So has the terminal, which may be why the run was stopped: the exit code stands too.
+        _leave(sys.stderr)
     return summary.exit_code
 
 
@@ -336,10 +345,10 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _leave_stdout() -> None:
+def _leave(stream: TextIO) -> None:
     """Let Python not complain at exit about what could not be written."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _bug(error: Exception) -> int:

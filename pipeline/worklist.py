@@ -5,7 +5,7 @@ of its output folder or of the ledger while a run works, no item is decided on a
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class WorkList:
     Attributes:
         wanted: The job's items; keeps the list.
         planner: Decides about them.
+        check: Passes the decisions on, and objects to what could not be carried out.
         images: Images to ask for or to download.
         asked: Of these, how many are asked for.
         tokens: What asking for them costs by list price.
@@ -46,6 +47,7 @@ class WorkList:
 
     wanted: Wanted
     planner: Planner
+    check: Callable[[Iterator[Decision]], Iterable[Decision]] = iter
     images: int = 0
     asked: int = 0
     tokens: int = 0
@@ -57,11 +59,11 @@ class WorkList:
         """Decide about every item. A list that was made before is forgotten.
 
         Raises:
-            StorageFailed: The ledger can't be read, or the list can't be kept.
+            StorageFailed: The ledger can't be read, the list can't be kept, or `check` objects.
         """
         self.wanted.clear_work()
         self.images = self.asked = self.tokens = self.renames = 0
-        for seq, decision in enumerate(self.planner.decisions(iter(self.wanted)), 1):
+        for seq, decision in enumerate(self.check(self.planner.decisions(iter(self.wanted))), 1):
             if decision.images_to_make or decision.rename:
                 self._add(seq, decision)
         self._flush()

@@ -1,9 +1,8 @@
 """The house stands: who may import whom, and who may import what from outside.
 
     1  model, errors, version
-    2  settings, text
-    3  models, picture, store, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress,
-       signed
+    2  settings, text, store
+    3  models, picture, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress, signed
     4  jobfile, plan, view, names, api, download, sandbox
     5  produce
     6  commands
@@ -30,9 +29,9 @@ HOUSE = Path(pipeline.__file__).parent
 
 FLOORS = [
     {"model", "errors", "version"},
-    {"settings", "text"},
+    {"settings", "text", "store"},
     {
-        *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget"),
+        *("models", "picture", "ledger", "manifest", "gate", "pool", "budget"),
         *("pace", "retry", "outage", "web", "progress", "signed"),
     },
     {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},

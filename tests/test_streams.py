@@ -82,7 +82,7 @@ def test_a_manifest_that_cannot_be_written_is_found_out_before_anything_is_paid_
     manifest.mkdir()
     done = shell("RUN run JOB", job)
     assert done.returncode == 6
-    assert b"manifest.jsonl can't be" in done.stderr
+    assert b"manifest.jsonl is a folder" in done.stderr
     assert len(list((job.parent / "out").glob("*.png"))) == 1
 
 

@@ -1,16 +1,16 @@
 """What several commands open in the same way: the folder and the ledger of a job, and the planner over both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pipeline import jobfile, manifest
+from pipeline import jobfile, manifest, names
 from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
-from pipeline.plan import FileState, Planner, Selection
+from pipeline.plan import Decision, FileState, Planner, Selection
 from pipeline.settings import Endpoint
 from pipeline.store import Store, inspect, is_there, read_pointer, write_pointer
 from pipeline.view import utc_now
@@ -20,6 +20,9 @@ STATE = ".pipeline"
 
 LAST_LINES = 1000
 """Lines at the end of a manifest that are held against the ledger before it is relied on."""
+
+NAMED = 10
+"""Mistakes of one kind that a message names; of more it tells the number."""
 
 
 def planner(job: Job, ledger: LedgerReader, endpoint: Endpoint, selection: Selection) -> Planner:
@@ -77,6 +80,11 @@ def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
     return (state_dir or output / STATE) / LEDGER
 
 
+def kept_elsewhere(output: Path, ledger: Path) -> Path | None:
+    """The folder of a ledger that is not kept in its output folder's state folder; None where it is kept there."""
+    return None if ledger.parent.resolve() == (output / STATE).resolve() else ledger.parent
+
+
 def require_ledger(job: Job) -> None:
     """Make sure that what a manifest speaks of is still known to a ledger.
 
@@ -107,6 +115,35 @@ def require_matches(job: Job, selection: Selection) -> None:
         raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint}")
 
 
+def with_free_names(store: Store, decisions: Iterable[Decision]) -> Iterator[Decision]:
+    """Pass decisions on, and at their end make sure that every picture they want can have its name.
+
+    Raises:
+        StorageFailed: Folders, pipes or the like have some of the names. Nothing was sent.
+    """
+    if store.only_files:
+        yield from decisions
+        return
+    found: list[str] = []
+    for decision in decisions:
+        yield decision
+        found += names.obstacles(store, decision.item, _to_land(decision))
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise StorageFailed(
+            f"something that is not a file has the name of a picture: {'; '.join(found[:NAMED])}{more}. Move it away, "
+            "then run again (nothing was sent)"
+        )
+
+
+def _to_land(decision: Decision) -> Iterator[int]:
+    """The indexes of an item's images for which a file will be written."""
+    yield from decision.ask
+    yield from (claim.index for claim in decision.fetch)
+    yield from (index for doubt in decision.doubts for index in doubt.request.indexes)
+    yield from (row.idx for row in decision.rename)
+
+
 @contextmanager
 def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
     """The job's output folder and its ledger, locked, for a run.
@@ -116,10 +153,12 @@ def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
         StorageFailed: It can't be written.
         UsageError: The job's `state_dir` holds the ledger of another output folder.
     """
+    manifest.require_file(job.output / manifest.NAME)
     require_ledger(job)
     path = ledger_path(job.output, job.state_dir)
-    elsewhere = None if path.parent.resolve() == (job.output / STATE).resolve() else path.parent
+    elsewhere = kept_elsewhere(job.output, path)
     with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
+        store.guard(path)
         if elsewhere is not None:
             _bind(job, store, ledger)
         _require_known(job, ledger)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline import manifest, settings, view
-from pipeline.commands.opening import opened, planner, read_again, require_matches
+from pipeline.commands.opening import opened, planner, read_again, require_matches, with_free_names
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.commands.unchanged import remember
@@ -25,7 +25,7 @@ from pipeline.ledger import Attempt, Books, Ledger, LedgerReader
 from pipeline.model import Claim, Doubt, Job, Record, Request
 from pipeline.plan import Planner, Selection
 from pipeline.progress import Progress
-from pipeline.store import Store
+from pipeline.store import LedgerGone, Store
 from pipeline.text import plural
 from pipeline.worklist import Work, WorkList, paid_names
 
@@ -68,7 +68,8 @@ class Run:
         with opened(self.job) as (store, ledger):
             base, self.started_at = self.endpoint.base_or_sandbox, view.utc_now()
             read_again(ledger)
-            work = WorkList(self.job.wanted, planner(self.job, ledger, self.endpoint, self.selection))
+            plan = planner(self.job, ledger, self.endpoint, self.selection)
+            work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
             work.plan()
             self._spare_paid_pictures(work, ledger)
             begun = bool(work or ledger.killed_runs() or ledger.in_doubt(base))
@@ -201,8 +202,12 @@ class Run:
         counted: Counter[str] = Counter()
         chosen: Counter[str] = Counter()
         moved = _moved(store)
-        # What this run has seen of the files is enough, if it was about all; what can't be looked at is as it was.
-        by_ledger = moved or (reason is None and not self.selection.only and self.selection.limit is None)
+        if isinstance(moved, LedgerGone):
+            reason = moved  # whatever else ended the run: this is what must be seen to before the next one
+        # What this run has seen of the files is enough, if it was about all; what was moved away is as it was.
+        by_ledger = (moved and moved is not reason) or (
+            reason is None and not self.selection.only and self.selection.limit is None
+        )
 
         def counting() -> Iterator[Record]:
             absent = frozenset() if by_ledger else plan.absent(iter(self.job.wanted))

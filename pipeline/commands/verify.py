@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import manifest
-from pipeline.commands.opening import ledger_path
+from pipeline.commands.opening import kept_elsewhere, ledger_path
 from pipeline.commands.status import latest
 from pipeline.errors import FolderLocked
 from pipeline.ledger import Ledger
@@ -85,10 +85,7 @@ def verify(output: Path) -> Verification:
 def _distrust(output: Path, found: Verification) -> None:
     try:
         path = ledger_path(output)
-        with (
-            Store(output, elsewhere=None if path.parent.resolve().parent == output.resolve() else path.parent),
-            Ledger(path) as ledger,
-        ):
+        with Store(output, elsewhere=kept_elsewhere(output, path)), Ledger(path) as ledger:
             for record, _ in found.bad:
                 ledger.distrust(record.key, record.index)
     except FolderLocked:

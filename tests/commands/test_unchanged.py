@@ -56,9 +56,18 @@ def link(picture: Path) -> None:
     picture.symlink_to(aside)
 
 
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 CHANGES: dict[str, Callable[[], object]] = {
     "another prompt": lambda: write("site.yaml", "endpoint: sandbox\noutput: out\nprompts: [A hare]\n"),
     "another row": lambda: write("rows.csv", "prompt\nA hare\n"),
+    "a pipe for the rows": lambda: pipe(Path("rows.csv")),
+    "a pipe for a picture": lambda: pipe(pictures()[0]),
+    "a pipe for the manifest": lambda: pipe(Path("out/manifest.jsonl")),
+    "a pipe for the ledger": lambda: pipe(Path("out/.pipeline/ledger.db")),
     "no rows": lambda: Path("rows.csv").unlink(),
     "no job": lambda: Path("site.yaml").unlink(),
     "a picture is gone": lambda: pictures()[0].unlink(),
