@@ -40,13 +40,17 @@ SELECT CASE
         WHEN lost >= delivered THEN 'lost'
         ELSE 'delivered' END AS kind,
     count(*), sum(coalesce(tokens, price, 0)),
-    sum(CASE WHEN delivered > lost THEN coalesce(tokens, price, 0) * lost / delivered ELSE 0 END)
+    sum(CASE WHEN delivered > lost THEN coalesce(tokens, price, 0) * lost / delivered ELSE 0 END),
+    sum(state = 'paid'), sum(state = 'paid' AND tokens IS NULL AND usd IS NULL)
 FROM attempts
 WHERE state IN ('intent', 'maybe', 'lost', 'paid') AND (:run IS NULL OR run = :run)
     AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
+    AND (:sandbox IS NULL OR (run IN (SELECT id FROM runs WHERE base = 'sandbox'
+        UNION SELECT run FROM attempts WHERE made_by IS NOT NULL)) = :sandbox)
 GROUP BY kind
 """
-"""Attempts, tokens, and of those tokens what pictures cost that are lost from an answer that was delivered in part."""
+"""Attempts; tokens; of those tokens what pictures cost that are lost from an answer that was delivered in part; paid
+answers; paid answers that gave no cost. `:sandbox`: 1 for runs that a sandbox answered alone, 0 for the others."""
 
 
 class LedgerReader:
@@ -173,10 +177,16 @@ class LedgerReader:
         )
         return int(self._read(query, (at,))[0][0])
 
-    def books(self, *, run: str | None = None, base: str | None = None) -> Books:
-        """What the attempts of one run, of all that went to one base, or of all have cost."""
-        rows = self._read(_BOOKS, {"run": run, "base": base})
-        found = {kind: (count, tokens, lost) for kind, count, tokens, lost in rows}
+    def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> Books:
+        """What the attempts of one run, of all that went to one base, or of all have cost.
+
+        Args:
+            run: Id of the run; all by default.
+            base: Where the requests went; anywhere by default.
+            sandbox: True for the runs that a sandbox answered, False for the others; both by default.
+        """
+        rows = self._read(_BOOKS, {"run": run, "base": base, "sandbox": sandbox})
+        found = {row[0]: row[1:] for row in rows}
         empty = (0, 0, 0)
         delivered, filtered, gone, unresolved = (
             found.get(kind, empty) for kind in ("delivered", "filtered", "lost", "unresolved")
@@ -187,7 +197,14 @@ class LedgerReader:
             lost=gone[1] + delivered[2],
             unresolved=unresolved[1],
             requests=(delivered[0], filtered[0], gone[0], unresolved[0]),
+            answers=sum(row[4] for row in rows),
+            unknown_cost=sum(row[5] for row in rows),
         )
+
+    def sandbox_runs(self) -> frozenset[str]:
+        """The ids of the runs that a sandbox answered: nothing was paid in them."""
+        query = "SELECT id FROM runs WHERE base = 'sandbox' UNION SELECT run FROM attempts WHERE made_by IS NOT NULL"
+        return frozenset(run for (run,) in self._read(query, ()))
 
     def last_run(self) -> str | None:
         """When the newest run began, or None where there was none."""

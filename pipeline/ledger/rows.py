@@ -170,6 +170,8 @@ class Books:
         unresolved: Tokens, at list price, of requests of which nobody knows yet whether they were billed.
         requests: How many attempts each of the four speaks of, in this order; one with pictures both delivered and
             lost counts as delivered.
+        answers: Paid answers among them.
+        unknown_cost: Paid answers that gave no cost, neither in tokens nor in dollars; they count at list price.
     """
 
     delivered: int = 0
@@ -177,6 +179,8 @@ class Books:
     lost: int = 0
     unresolved: int = 0
     requests: tuple[int, int, int, int] = (0, 0, 0, 0)
+    answers: int = 0
+    unknown_cost: int = 0
 
     @property
     def billed(self) -> int:
