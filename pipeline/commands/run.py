@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
+from pipeline.commands.failures import Outcome
 from pipeline.commands.need import Need
 from pipeline.commands.opening import opened, planner, read_again, require_matches
 from pipeline.commands.stopping import watch_signals
@@ -54,6 +55,9 @@ class Run:
         progress: Shows how it goes.
         on_record: Told of each image as soon as it is done.
         environ: Where the base URL was looked up.
+        made: Images that this run asked for and saved.
+        fetched: Images that it saved from answers which earlier runs had paid for.
+        tried: Under a limit: id and index of the images that it tried in vain.
     """
 
     job: Job
@@ -65,6 +69,8 @@ class Run:
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
     started_at: str = ""
     made: int = 0
+    fetched: int = 0
+    tried: set[tuple[str, int]] = field(default_factory=set)
 
     async def __call__(self) -> Summary:
         """Do it.
@@ -190,17 +196,23 @@ class Run:
             yield from requests(decision, models.of(item.model).max_images)
 
     def _tick(self, done: Record, progress: Progress) -> None:
+        which = (done.id, done.index)
         if done.status == "saved":
-            self.made += 1
-            progress.saved(done.tokens_used)
+            # An answer that an earlier run has paid for was not made by this one.
+            ours = (done.client_request_id or "").startswith(f"{self.id}.")
+            self.made, self.fetched = self.made + ours, self.fetched + (not ours)
+            self.tried.discard(which)
+            progress.saved(done.tokens_used if ours else None)
         else:
+            if self.selection.limit is not None:
+                self.tried.add(which)
             progress.failed()
         if self.on_record:
             self.on_record(done)
 
     def _close(self, store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
         """Write the manifest as it is to stay, and count what it says."""
-        counted: Counter[str] = Counter()
+        outcome = Outcome(self.selection, self.tried)
         moved = _moved(store)
         # What this run has seen of the files is enough, if it was about all; what can't be looked at is as it was.
         by_ledger = moved or (reason is None and not self.selection.only and self.selection.limit is None)
@@ -208,7 +220,7 @@ class Run:
         def counting() -> Iterator[Record]:
             absent = frozenset() if by_ledger else plan.absent(jobfile.expand(self.job))
             for record in view.manifest(jobfile.expand(self.job), ledger, absent):
-                counted[record.cause or record.status] += 1
+                outcome.add(record)
                 yield record
 
         try:
@@ -217,23 +229,26 @@ class Run:
             manifest.write(self.job.output / manifest.NAME, counting())
         except StopRun as error:
             reason = reason or error
-            counted.clear()
+            outcome.clear()
             # What can still be told is told, even of a job or a ledger that can no longer be read to its end.
             with suppress(StopRun):
                 deque(counting(), maxlen=0)
-        failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
+        books = _books(ledger, self.id)
         return replace(
             summary,
-            images=counted.total(),
-            saved=counted["saved"],
+            images=outcome.counted.total(),
+            saved=outcome.counted["saved"],
             made=self.made,
-            failed=failed,
-            pending=counted["pending"],
+            fetched=self.fetched,
+            failed=outcome.failed,
+            failures=tuple(outcome.failures),
+            pending=outcome.counted["pending"],
             maybe_billed=_told(ledger, LedgerReader.maybe_billed),
             lost=_told(ledger, lambda found: found.lost(since=self.started_at)) if self.started_at else (),
-            books=_books(ledger, self.id),
+            books=books,
+            sandbox=self.endpoint.sandbox or bool(books.answers and _books(ledger, self.id, sandbox=True).answers),
             reason=str(reason) if reason else None,
-            exit_code=reason.exit_code if reason else int(bool(failed or summary.not_remade)),
+            exit_code=reason.exit_code if reason else int(bool(outcome.missing or summary.not_remade)),
         )
 
     def _summary(self) -> Summary:
@@ -319,9 +334,9 @@ def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]])
     return ()
 
 
-def _books(ledger: Ledger, run: str) -> Books:
+def _books(ledger: Ledger, run: str, *, sandbox: bool | None = None) -> Books:
     with suppress(StorageFailed):
-        return ledger.books(run=run)
+        return ledger.books(run=run, sandbox=sandbox)
     return Books()
 
 
