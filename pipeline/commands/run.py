@@ -16,6 +16,7 @@ import anyio
 
 from pipeline import jobfile, manifest, models, settings, view
 from pipeline.commands.failures import Outcome
+from pipeline.commands.listening import checked
 from pipeline.commands.need import Need
 from pipeline.commands.opening import opened, planner, read_again, require_matches
 from pipeline.commands.stopping import watch_signals
@@ -292,7 +293,8 @@ async def run_async(
         selection: Which part of it; all by default.
         environ: Where the key and the base URL are looked up; the process's environment by default.
         progress: Makes the display for a number of images; silent by default.
-        on_record: Called with the manifest record of each image as soon as it is saved or has failed.
+        on_record: Called with the manifest record of each image as soon as it is saved or has failed; a plain
+            function, for it is not awaited.
 
     Returns:
         What the run came to; `exit_code` is 0 when every image is there. A run that had begun and must stop says so
@@ -300,7 +302,9 @@ async def run_async(
 
     Raises:
         StopRun: It could not begin: no key, the folder is locked or can't be written.
+        TypeError: `on_record` is a coroutine function; nothing is sent.
     """
+    on_record = checked(on_record)
     environ = os.environ if environ is None else environ
     endpoint = settings.resolve(job.endpoint, environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
