@@ -116,6 +116,7 @@ class Run:
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
+        from pipeline.commands.waiting import waiting_for
         from pipeline.commands.wiring import wire
 
         gate = Gate()
@@ -131,8 +132,11 @@ class Run:
                     self.id, limits, need.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
                 )
                 plan = replace(plan, base=producer.asker.base)
+                asker = producer.asker
+                progress.waiting = waiting_for(asker.outage, asker.pace, asker.throttle, producer.settler)
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
+                    group.start_soon(progress.keep_fresh)
                     await self._prepare(producer, store, ledger, need, gate)
                     await self._produce(producer, self._work(plan, need, gate), gate)
                     group.cancel_scope.cancel()
