@@ -1,9 +1,9 @@
 """The house stands: who may import whom, and who may import what from outside.
 
     1  model, errors, version
-    2  settings, text
+    2  settings, streams, text
     3  models, picture, store, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress,
-       signed
+       signed, arguments
     4  jobfile, plan, view, names, api, download, sandbox
     5  produce
     6  commands
@@ -30,10 +30,10 @@ HOUSE = Path(pipeline.__file__).parent
 
 FLOORS = [
     {"model", "errors", "version"},
-    {"settings", "text"},
+    {"settings", "streams", "text"},
     {
         *("models", "picture", "store", "ledger", "manifest", "gate", "pool", "budget"),
-        *("pace", "retry", "outage", "web", "progress", "signed"),
+        *("pace", "retry", "outage", "web", "progress", "signed", "arguments"),
     },
     {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},
     {"produce"},
