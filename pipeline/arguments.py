@@ -81,6 +81,21 @@ def program() -> str:
     return SCRIPT if name.startswith(SCRIPT) else "python -m pipeline"
 
 
+def invocation() -> list[str]:
+    """The words that call this program from where the user stands, also where its Python is not the shell's own."""
+    import shutil
+
+    path = Path(sys.argv[0] if program() == SCRIPT else sys.executable)
+    known = shutil.which(path.name)
+    if known and Path(known) == path:
+        word = path.name
+    elif path.is_relative_to(Path.cwd()):
+        word = str(path.relative_to(Path.cwd()))
+    else:
+        word = str(path)
+    return [word] if program() == SCRIPT else [word, "-m", "pipeline"]
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Understand a command line; `command` names what it asks for.
 

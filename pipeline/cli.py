@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import arguments as grammar
 from pipeline import streams
-from pipeline.arguments import EXIT_CODES, WrongArguments, parser, program
+from pipeline.arguments import EXIT_CODES, WrongArguments, parser
 from pipeline.errors import PipelineError, StopRun, UsageError
 from pipeline.text import printable
 
 if TYPE_CHECKING:
+    from pipeline.commands.failures import Failure
     from pipeline.commands.summary import Summary
     from pipeline.model import Job
     from pipeline.plan import Selection
@@ -70,7 +71,8 @@ def _outcome(argv: list[str]) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     summary = _unchanged(arguments) or _made(arguments)
-    retry = _retry(arguments)
+    failed = sum(summary.selected_failed.values())
+    retry = _retry(arguments, summary.failures, failed) if failed else ""
     # Where it can't be heard, what the run came to stands all the same.
     if arguments.json:
         streams.out(json.dumps(summary.as_dict()), needed=False)
@@ -84,14 +86,21 @@ def _run(arguments: argparse.Namespace) -> int:
     return summary.exit_code
 
 
-def _retry(arguments: argparse.Namespace) -> str:
-    """The command that asks again for what has failed for good, as a shell takes it."""
-    words = [*program().split(), "run", str(arguments.job)]
+def _retry(arguments: argparse.Namespace, failures: Sequence["Failure"] = (), failed: int = 0) -> str:
+    """The command that asks again for what has failed for good, as a shell takes it.
+
+    Of a run that was about a part of the job, it is about those of `failures`, if that is all that `failed`.
+    """
+    words = [*grammar.invocation(), "run", str(arguments.job)]
     for name in ("endpoint", "output"):
         value = getattr(arguments, name, None)
         words += [] if value is None else [f"--{name}", str(value)]
-    for pattern in getattr(arguments, "only", ()):
+    only, limit = getattr(arguments, "only", []), getattr(arguments, "limit", None)
+    if (only or limit) and failed == len(failures):
+        only, limit = list(dict.fromkeys(failure.id for failure in failures)), None
+    for pattern in only:
         words += ["--only", pattern]
+    words += ["--limit", str(limit)] if limit else []
     return shlex.join([*words, "--retry-failed"])
 
 
@@ -132,7 +141,7 @@ def _status(arguments: argparse.Namespace) -> int:
     from pipeline.commands.status import status
 
     found = status(_source(arguments))
-    retry = f"{program()} run JOB --retry-failed" if arguments.job.is_dir() else _retry(arguments)
+    retry = "run JOB --retry-failed" if arguments.job.is_dir() else _retry(arguments)
     _report(arguments, found.as_dict(), found.lines(retry))
     return 0
 

@@ -51,15 +51,17 @@ class Outcome:
 
     Attributes:
         counted: Images by `saved`, or else by cause.
-        failures: The first ones that failed, `SHOWN` at most; those that are only pending are not failures.
         missing: Images that are not there, of those that the selection chose.
+        selected: Of these, the ones that have failed, by cause; those that are only pending are not failures.
+        failures: The first of these, `SHOWN` at most.
     """
 
     def __init__(self, selection: Selection | None = None, tried: Collection[tuple[str, int]] = ()) -> None:
         """`tried`: id and index of the images that the run tried in vain; where it has a limit, it chose no others."""
         self.counted: Counter[str] = Counter()
-        self.failures: list[Failure] = []
         self.missing = 0
+        self.selected: Counter[str] = Counter()
+        self.failures: list[Failure] = []
         self._selection = selection or Selection()
         self._tried = tried
 
@@ -70,8 +72,13 @@ class Outcome:
             return
         cause = record.cause or "unknown"
         self.counted[cause] += 1
-        self.missing += self._chose(record)
-        if cause != "pending" and len(self.failures) < SHOWN:
+        if not self._chose(record):
+            return
+        self.missing += 1
+        if cause == "pending":
+            return
+        self.selected[cause] += 1
+        if len(self.failures) < SHOWN:
             self.failures.append(Failure(record.id, record.index, cause, record.error))
 
     def _chose(self, record: Record) -> bool:
@@ -88,6 +95,7 @@ class Outcome:
     def clear(self) -> None:
         """Begin anew."""
         self.counted.clear()
+        self.selected.clear()
         self.failures.clear()
         self.missing = 0
 

@@ -246,6 +246,7 @@ class Run:
             made=self.made,
             fetched=self.fetched,
             failed=outcome.failed,
+            selected_failed=dict(sorted(outcome.selected.items())),
             failures=tuple(outcome.failures),
             pending=outcome.counted["pending"],
             maybe_billed=_told(ledger, LedgerReader.maybe_billed),

@@ -54,7 +54,8 @@ class Summary:
         fetched: Images that this run saved from answers which earlier runs had paid for, at no cost.
         renamed: Files that this run gave the name that the job wants now.
         failed: Images that are not there, by cause; `pending` ones are not counted here.
-        failures: The first of them, by name.
+        selected_failed: Of these, the ones that the selection chose: all of them, where there was none.
+        failures: The first of those, by name.
         pending: Images that have not been asked for yet.
         sandbox: Whether a sandbox answered: nothing was paid.
         requests: Requests that this run sent.
@@ -81,6 +82,7 @@ class Summary:
     fetched: int = 0
     renamed: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
+    selected_failed: Mapping[str, int] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     pending: int = 0
     sandbox: bool = False
@@ -101,6 +103,7 @@ class Summary:
         if self._cost_is_unknown():
             found |= {"tokens_used": None, "usd": None}
         found["failed"] = dict(self.failed)
+        found["selected_failed"] = dict(self.selected_failed)
         found["failures"] = [failure.as_dict() for failure in self.failures]
         found["maybe_billed"] = maybe_dicts(self.maybe_billed)
         found["lost"] = maybe_dicts(self.lost)
@@ -126,7 +129,7 @@ class Summary:
     def trouble(self, retry: str = RETRY) -> list[str]:
         """What has gone wrong, and what helps; nothing where nothing has."""
         found = self._trouble(retry)
-        wrong = self.failed or self.not_remade or self.lost or self.maybe_billed
+        wrong = self.selected_failed or self.not_remade or self.lost or self.maybe_billed
         return [self._head(), *found] if wrong else []
 
     def _head(self) -> str:
@@ -143,7 +146,9 @@ class Summary:
         return parts
 
     def _trouble(self, retry: str) -> list[str]:
-        lines = failure_lines(self.failed, self.failures, retry)
+        lines = failure_lines(self.selected_failed, self.failures, retry)
+        if others := sum(self.failed.values()) - sum(self.selected_failed.values()):
+            lines.append(f"  {plural(others, 'image')} failed in an earlier run and left alone; `status` names them")
         if self.not_remade:
             lines.append(f"  {plural(self.not_remade, 'image')} could not be made again; the old ones are still there")
         if self.pending:

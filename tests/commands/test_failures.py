@@ -63,6 +63,8 @@ async def test_the_exit_code_of_only_is_about_what_it_chose(site: Site) -> None:
         summary = await site.run(*prompts, selection=Selection(only=only))
         assert (only, summary.exit_code) == (only, code)
         assert dict(summary.failed) == {"rejected": 1}
+        assert dict(summary.selected_failed) == ({"rejected": 1} if code else {})
+        assert bool(summary.trouble()) == bool(code)
     site.sandbox.behaviour = Behaviour()
     again = Selection(only=("crow",), retry_failed=True)
     assert (await site.run(*prompts, selection=again)).exit_code == 0

@@ -15,7 +15,11 @@ SUMMARY = Summary(job="site", endpoint="sandbox", output="out", manifest="out/ma
 
 
 def test_the_summary_names_whatever_needs_a_look() -> None:
-    told = "\n".join(replace(SUMMARY, unknown_cost=1, not_remade=2, pending=3, failed={"lost": 4}).lines())
+    told = "\n".join(
+        replace(
+            SUMMARY, unknown_cost=1, not_remade=2, pending=3, failed={"lost": 4}, selected_failed={"lost": 4}
+        ).lines()
+    )
     assert "cost unknown for 1 of 1 answer" in told
     assert "2 images could not be made again; the old ones are still there" in told
     assert "3 images not made yet" in told
