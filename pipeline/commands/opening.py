@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from os import PathLike
 from pathlib import Path
 
 from pipeline import jobfile, manifest, names
+from pipeline.commands.matching import suggestion
 from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
@@ -63,6 +64,24 @@ def _read(attempt: Attempt) -> Generation | None:
         return None
 
 
+def job_or_folder(source: Job | str | PathLike[str]) -> tuple[Job | None, Path]:
+    """A job with its output folder; None for the job where only the folder is named.
+
+    Args:
+        source: A job, the path of a job file, or that of an output folder.
+
+    Raises:
+        UsageError: The job file is wrong.
+    """
+    if isinstance(source, Job):
+        return source, source.output
+    path = Path(source)
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
+        return None, path
+    job = jobfile.load(path)
+    return job, job.output
+
+
 def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
     """Where an output folder's ledger is: where the job says, or where a run has kept it before.
 
@@ -105,14 +124,13 @@ def require_matches(job: Job, selection: Selection) -> None:
     Raises:
         UsageError: One of them matches no id of the job.
     """
-    unmatched, ids = set(selection.only), []
+    unmatched, counts = set(selection.only), dict[str, int]()
     for item in jobfile.expand(job) if unmatched else ():
         unmatched -= {pattern for pattern in unmatched if fnmatchcase(item.id, pattern)}
-        ids.append(item.id)
+        counts[item.id] = item.count
     for pattern in sorted(unmatched):
-        near = get_close_matches(pattern, ids, 1, 0.4)
-        hint = f"; did you mean {near[0]}, or {near[0][: len(near[0]) // 2]}*?" if near else ""
-        raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint}")
+        hint = suggestion(pattern, counts)
+        raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint and '; '}{hint}")
 
 
 def with_free_names(store: Store, decisions: Iterable[Decision]) -> Iterator[Decision]:

@@ -4,8 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,17 +14,19 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline import manifest, settings, view
+from pipeline.commands.closing import close
+from pipeline.commands.listening import checked
 from pipeline.commands.opening import opened, planner, read_again, require_matches, with_free_names
 from pipeline.commands.stopping import watch_signals
-from pipeline.commands.summary import MaybePaid, Summary
+from pipeline.commands.summary import Summary
 from pipeline.commands.unchanged import remember
 from pipeline.errors import StopRun, StorageFailed, UsageError
 from pipeline.gate import Gate, GateClosed
-from pipeline.ledger import Attempt, Books, Ledger, LedgerReader
+from pipeline.ledger import Ledger
 from pipeline.model import Claim, Doubt, Job, Record, Request
-from pipeline.plan import Planner, Selection
+from pipeline.plan import Selection
 from pipeline.progress import Progress
-from pipeline.store import LedgerGone, Store
+from pipeline.store import Store
 from pipeline.text import plural
 from pipeline.worklist import Work, WorkList, paid_names
 
@@ -44,6 +45,9 @@ class Run:
         progress: Shows how it goes.
         on_record: Told of each image as soon as it is done.
         environ: Where the base URL was looked up.
+        made: Images that this run saved.
+        fetched: Of these, the ones that were only brought back: an earlier run had paid for them and saved them.
+        tried: Under a limit: id and index of the images that it tried in vain.
     """
 
     job: Job
@@ -55,6 +59,8 @@ class Run:
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
     started_at: str = ""
     made: int = 0
+    fetched: int = 0
+    tried: set[tuple[str, int]] = field(default_factory=set)
 
     async def __call__(self) -> Summary:
         """Do it.
@@ -78,7 +84,7 @@ class Run:
             if begun:
                 ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
                 reason, summary = await self._make(store, ledger, work, summary)
-            summary = self._close(store, ledger, work.planner, summary, reason)
+            summary = close(self, store, ledger, work.planner, summary, reason)
             if begun:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
@@ -110,6 +116,7 @@ class Run:
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
+        from pipeline.commands.waiting import waiting_for
         from pipeline.commands.wiring import wire
 
         gate = Gate()
@@ -124,14 +131,18 @@ class Run:
                 producer = await wire(
                     self.id, limits, work.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
                 )
-                work.planner = replace(work.planner, base=producer.asker.base)
+                asker = producer.asker
+                work.planner = replace(work.planner, base=asker.base)
+                progress.waiting = waiting_for(asker.outage, asker.pace, asker.throttle, producer.settler)
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
+                    group.start_soon(progress.keep_fresh)
                     if await self._prepare(producer, store, ledger, work, gate):
                         progress.expect(work.images)
                     await self._produce(producer, self._work(work, gate), gate)
                     group.cancel_scope.cancel()
-        tally = producer.asker.tally
+        tally, self.fetched = producer.asker.tally, producer.fetched_again
+        self.made -= self.fetched
         return gate.reason, replace(
             summary,
             requests=tally.requests,
@@ -189,66 +200,19 @@ class Run:
             gate.close(reason)
 
     def _tick(self, done: Record, progress: Progress) -> None:
+        which = (done.id, done.index)
         if done.status == "saved":
+            # What an earlier run has paid for costs this one nothing.
+            ours = (done.client_request_id or "").startswith(f"{self.id}.")
             self.made += 1
-            progress.saved(done.tokens_used)
+            self.tried.discard(which)
+            progress.saved(done.tokens_used if ours else None)
         else:
+            if self.selection.limit is not None:
+                self.tried.add(which)
             progress.failed()
         if self.on_record:
             self.on_record(done)
-
-    def _close(self, store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
-        """Write the manifest as it is to stay, and count what it says."""
-        counted: Counter[str] = Counter()
-        chosen: Counter[str] = Counter()
-        moved = _moved(store)
-        if isinstance(moved, LedgerGone):
-            reason = moved  # whatever else ended the run: this is what must be seen to before the next one
-        # What this run has seen of the files is enough, if it was about all; what was moved away is as it was.
-        by_ledger = (moved and moved is not reason) or (
-            reason is None and not self.selection.only and self.selection.limit is None
-        )
-
-        def counting() -> Iterator[Record]:
-            absent = frozenset() if by_ledger else plan.absent(iter(self.job.wanted))
-            for record in view.manifest(self.job.wanted, ledger, absent):
-                word = record.cause or record.status
-                counted[word] += 1
-                chosen[word] += self.selection.covers(record.id)
-                yield record
-
-        try:
-            if moved:
-                raise moved
-            manifest.write(self.job.output / manifest.NAME, counting())
-        except StopRun as error:
-            reason = reason or error
-            counted.clear()
-            chosen.clear()
-            # What can still be told is told, even of a job or a ledger that can no longer be read to its end.
-            with suppress(StopRun):
-                deque(counting(), maxlen=0)
-        failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
-        return replace(
-            summary,
-            images=counted.total(),
-            saved=counted["saved"],
-            made=self.made,
-            failed=failed,
-            pending=counted["pending"],
-            maybe_billed=_told(ledger, LedgerReader.maybe_billed),
-            lost=_told(ledger, lambda found: found.lost(since=self.started_at)),
-            books=_books(ledger, self.id),
-            reason=str(reason) if reason else None,
-            exit_code=reason.exit_code if reason else int(self._is_lacking(chosen, summary.not_remade)),
-        )
-
-    def _is_lacking(self, chosen: Counter[str], not_remade: int) -> bool:
-        """Whether anything is missing of what the selection chose; a limit leaves the rest for later."""
-        missing = chosen.total() - chosen["saved"]
-        if self.selection.limit is not None:
-            missing -= chosen["pending"]
-        return bool(missing or not_remade)
 
     def _summary(self) -> Summary:
         return Summary(
@@ -291,7 +255,8 @@ async def run_async(
         selection: Which part of it; all by default.
         environ: Where the key and the base URL are looked up; the process's environment by default.
         progress: Makes the display for a number of images; silent by default.
-        on_record: Called with the manifest record of each image as soon as it is saved or has failed.
+        on_record: Called with the manifest record of each image as soon as it is saved or has failed; a plain
+            function, for it is not awaited.
 
     Returns:
         What the run came to; `exit_code` is 0 when every image is there. A run that had begun and must stop says so
@@ -299,7 +264,9 @@ async def run_async(
 
     Raises:
         StopRun: It could not begin: no key, the folder is locked or can't be written.
+        TypeError: `on_record` is a coroutine function; nothing is sent.
     """
+    on_record = checked(on_record)
     environ = os.environ if environ is None else environ
     endpoint = settings.resolve(job.endpoint, environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
@@ -315,28 +282,6 @@ def first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _moved(store: Store) -> StorageFailed | None:
-    """The error, where the output folder is no longer in its place."""
-    try:
-        store.check_place()
-    except StorageFailed as error:
-        return error
-    return None
-
-
-def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]]) -> tuple[MaybePaid, ...]:
-    """Attempts as the summary tells of them; none where the ledger, as the reason then says, can't be read."""
-    with suppress(StorageFailed):
-        return tuple(MaybePaid.of(attempt) for attempt in attempts(ledger))
-    return ()
-
-
-def _books(ledger: Ledger, run: str) -> Books:
-    with suppress(StorageFailed):
-        return ledger.books(run=run)
-    return Books()
 
 
 def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:

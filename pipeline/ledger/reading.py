@@ -45,18 +45,22 @@ SELECT CASE
     count(*), sum(cost),
     sum(CASE WHEN delivered > lost THEN cost * lost / delivered ELSE 0 END),
     sum(CASE WHEN files + lost BETWEEN 1 AND delivered - 1
-        THEN cost * (delivered - files - lost) / delivered ELSE 0 END)
+        THEN cost * (delivered - files - lost) / delivered ELSE 0 END),
+    sum(state = 'paid'), sum(state = 'paid' AND tokens IS NULL AND usd IS NULL)
 FROM (
-    SELECT state, delivered, lost, coalesce(tokens, price, 0) AS cost,
+    SELECT state, delivered, lost, tokens, usd, coalesce(tokens, price, 0) AS cost,
         (SELECT count(*) FROM takes WHERE attempt = attempts.id AND takes.state = 'saved') AS files
     FROM attempts
     WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND (:run IS NULL OR run = :run)
         AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
+        AND (:sandbox IS NULL OR (run IN (SELECT id FROM runs WHERE base = 'sandbox'
+            UNION SELECT run FROM attempts WHERE made_by IS NOT NULL)) = :sandbox)
 )
 GROUP BY kind
 """
-"""Attempts, tokens, and what of those tokens pictures cost that are lost, or still to be fetched, from an answer that
-was delivered in part."""
+"""Attempts; tokens; what of those tokens pictures cost that are lost, and that are still to be fetched, from an answer
+that was delivered in part; paid answers; paid answers that gave no cost. `:sandbox`: 1 for runs that a sandbox answered
+alone, 0 for the others."""
 
 
 class LedgerReader:
@@ -188,9 +192,15 @@ class LedgerReader:
         )
         return int(self._read(query, (at,))[0][0])
 
-    def books(self, *, run: str | None = None, base: str | None = None) -> Books:
-        """What the attempts of one run, of all that went to one base, or of all have cost."""
-        rows = self._read(_BOOKS, {"run": run, "base": base})
+    def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> Books:
+        """What the attempts of one run, of all that went to one base, or of all have cost.
+
+        Args:
+            run: Id of the run; all by default.
+            base: Where the requests went; anywhere by default.
+            sandbox: True for the runs that a sandbox answered, False for the others; both by default.
+        """
+        rows = self._read(_BOOKS, {"run": run, "base": base, "sandbox": sandbox})
         found = {kind: sums for kind, *sums in rows}
         delivered, undelivered, filtered, gone, unresolved = (
             found.get(kind, (0, 0, 0, 0)) for kind in ("delivered", "undelivered", "filtered", "lost", "unresolved")
@@ -202,7 +212,14 @@ class LedgerReader:
             lost=gone[1] + delivered[2],
             unresolved=unresolved[1],
             requests=(delivered[0], undelivered[0], filtered[0], gone[0], unresolved[0]),
+            answers=sum(sums[4] for sums in found.values()),
+            unknown_cost=sum(sums[5] for sums in found.values()),
         )
+
+    def sandbox_runs(self) -> frozenset[str]:
+        """The ids of the runs that a sandbox answered: nothing was paid in them."""
+        query = "SELECT id FROM runs WHERE base = 'sandbox' UNION SELECT run FROM attempts WHERE made_by IS NOT NULL"
+        return frozenset(run for (run,) in self._read(query, ()))
 
     def last_run(self) -> str | None:
         """When the newest run began, or None where there was none."""

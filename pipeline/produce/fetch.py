@@ -39,6 +39,7 @@ class Producer:
         settler: Finds out about what may have been billed without an answer.
         on_record: Told of each image that is done, saved or failed.
         note: Says something to whoever watches the run.
+        fetched_again: Images that had been saved by an earlier run, and were only brought back.
         not_remade: Images that were to be made again and could not be; the old ones are still there.
         later: Where pictures that are paid for and not there yet are waited for; the run ends after them.
     """
@@ -53,6 +54,7 @@ class Producer:
     settler: Settler
     on_record: Callable[[Record], None]
     note: Callable[[str], None]
+    fetched_again: int = 0
     not_remade: int = 0
     later: TaskGroup | None = None
 
@@ -231,6 +233,7 @@ class Producer:
     async def _record_saved(self, claim: Claim, image: SavedImage) -> None:
         row = self._row(claim.item, claim.index, claim)
         row = self.names.saved_row(row, image)
+        self.fetched_again += claim.replaces
         await self.ledger.saved(claim.item, row)
         self.names.sweep(claim.item, claim.index, image.path)
         self._tell(claim.item, row)

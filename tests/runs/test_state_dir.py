@@ -46,7 +46,7 @@ async def test_an_output_folder_remembers_where_its_ledger_is(site: Site, elsewh
     await site.run("A fox", state_dir=str(elsewhere))
     del site.job["state_dir"]
     assert await site.asks() == 0
-    assert status(site.output).books.billed == 126_000
+    assert status(site.output).sandbox_books.billed == 126_000
     assert verify(site.output).sound
     next(site.output.glob("*.png")).write_bytes(b"broken")
     assert not verify(site.output).sound
