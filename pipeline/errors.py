@@ -3,13 +3,16 @@
     PipelineError
     ├── StopRun                  stop the run; `exit_code` says with what
     │   ├── UsageError           2   the job or the command line is wrong; nothing was sent
+    │   │   └── WrongEndpoint    2   what answers is not the API, or does not know the model
     │   ├── KeyRefused           3   no key, a wrong key, or out of credit
     │   ├── ProviderUnavailable  5   the provider can't be reached or refuses everything for too long
     │   ├── StorageFailed        6   the output folder can't be written
     │   ├── BudgetReached        7   the next request might go over the budget
+    │   ├── UnusableAnswers      8   what is paid for brings no usable picture, again and again
     │   ├── FolderLocked        11   another run holds the output folder
-    │   └── Interrupted        130   Ctrl-C (130) or SIGTERM (143)
+    │   └── Interrupted        130   Ctrl-C (130), SIGTERM (143), SIGHUP (129) or SIGQUIT (131)
     ├── GiveUp                   this item has failed, the others go on; `cause` says why, for counting
+    │   └── Accepted             an asynchronous API has taken the request in; its picture comes later
     └── TryAgain                 the same may succeed later
         ├── NotSent              the request never left: free to try again
         ├── RateLimited          429: everybody waits, and it is no attempt
@@ -66,6 +69,10 @@ class UsageError(StopRun):
         self.problems = tuple(problems)
 
 
+class WrongEndpoint(UsageError):
+    """What answers is not the API, or an API that does not know the model: no item's fault, and held against none."""
+
+
 class KeyRefused(StopRun):
     """No key, a wrong key, or an account out of credit."""
 
@@ -90,6 +97,12 @@ class BudgetReached(StopRun):
     exit_code = 7
 
 
+class UnusableAnswers(StopRun):
+    """Paid answers in a row, of different items, brought no usable picture: the next ones would not either."""
+
+    exit_code = 8
+
+
 class FolderLocked(StopRun):
     """Another run holds the output folder."""
 
@@ -97,7 +110,7 @@ class FolderLocked(StopRun):
 
 
 class Interrupted(StopRun):
-    """A signal asked the run to end. `exit_code` is 130 after Ctrl-C and 143 after SIGTERM."""
+    """A signal asked the run to end. `exit_code` is 128 and its number: 130 after Ctrl-C, 143 after SIGTERM."""
 
     exit_code = 130
 
@@ -121,6 +134,7 @@ class GiveUp(PipelineError):
         "lost": "paid for, but its answer or its picture can't be had any more",
         "bad-picture": "paid for, but the picture is broken or of the wrong shape",
         "download": "paid for, and its URL did not answer this time, or the run ended first; fetched by the next",
+        "accepted": "an asynchronous API has accepted it, and this version can't collect its picture",
         "unsettled": "may have been billed without an answer; the vendor's log is asked by the next run",
         "unavailable": "the provider failed every attempt; the next run tries it again",
         "pending": "not made yet",
@@ -131,6 +145,18 @@ class GiveUp(PipelineError):
     def __init__(self, message: str, *, cause: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+class Accepted(GiveUp):
+    """An asynchronous API has taken the request in; its picture comes later, and posting it again would pay twice.
+
+    Attributes:
+        ticket: JSON text: what the answer gave to ask for the picture with (an id, a URL to poll), without secrets.
+    """
+
+    def __init__(self, message: str, *, ticket: str) -> None:
+        super().__init__(message, cause="accepted")
+        self.ticket = ticket
 
 
 class TryAgain(PipelineError):
@@ -204,11 +230,16 @@ class DownloadBroken(TryAgain):
 
     Attributes:
         retry_after: Seconds the CDN asked for, or None.
-        cause: The cause to give the item up with once no further try is worth it: `lost` where the server says that
-            the picture is not there, `bad-picture` where what came is broken, else `download`.
+        cause: The cause to give the item up with once no further try is worth it: `bad-picture` where what came is
+            broken, else `download`.
+        refused: The server answers, and not with the picture (401, 403, 404, 410, a page in its place, redirects
+            without end). Of a fresh URL that means "not yet"; only its age, or its own expiry, proves more.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, cause: str = "download") -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, cause: str = "download", refused: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.cause = cause
+        self.refused = refused

@@ -6,10 +6,13 @@ prompts, tokens) → `Claim` (one picture of it that must become a file) → `Sa
 `Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pipeline.wanted import Wanted
 
 DEFAULT_MODEL = "google/imagen-4.0-ultra-generate-001"
 
@@ -35,6 +38,8 @@ class Limits:
         on_maybe: What becomes of a request of which no log can say whether it was billed: `retry` asks again within
             `budget_lost`, `hold` leaves it for a person.
         attempts: Attempts that may fail for one request before its item is given up; 429 answers do not count.
+        unusable_answers: Paid answers in a row, of different items, that may bring no usable picture before the run
+            stops.
         request_timeout: Seconds to wait for an answer; the vendor's own limit is below the default.
         grace: Seconds that an interrupted run waits for the answers it has already asked for.
         patience: Seconds a run keeps trying while the provider refuses everything or can't be reached.
@@ -51,6 +56,7 @@ class Limits:
     settle: float | None = None
     on_maybe: Literal["retry", "hold"] = "retry"
     attempts: int = 5
+    unusable_answers: int = 8
     request_timeout: float = 600.0
     grace: float = 600.0
     patience: float = 1800.0
@@ -148,14 +154,38 @@ class Doubt:
     forgone: bool = False
 
 
+class EncodedImage(Protocol):
+    """A picture inside an answer, still encoded, so that a large one is not held twice."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Its bytes, piece by piece.
+
+        Raises:
+            ValueError: The text can't be decoded; the message says why.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
-    """One picture of a paid answer: a URL, or the bytes themselves; exactly one of the two is set."""
+    """One picture of a paid answer: the bytes themselves, its URL, or both; at least one of them is set.
+
+    Attributes:
+        url: Where it is to be had.
+        data: The picture itself, decoded or still as the answer has it. Tried before the URL.
+        revised_prompt: The prompt as the API rewrote it.
+        mime_type: What the answer says it is.
+        more_urls: Further URLs of the same picture, tried after `url`.
+        flagged: The answer's own word that this picture is no good, such as `has_nsfw_concepts`; None where it says
+            nothing.
+    """
 
     url: str | None = None
-    data: bytes | None = None
+    data: "bytes | EncodedImage | None" = None
     revised_prompt: str | None = None
     mime_type: str | None = None
+    more_urls: tuple[str, ...] = ()
+    flagged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +213,12 @@ class Claim:
         image: Where it is to be had.
         attempt: Id of the attempt that paid for it.
         replaces: It had been saved before and its file is gone: should its URL be dead too, it may be asked for again.
-        overdue: Its URL did not answer in an earlier run either, or a person wants it now: the same where it does not
-            answer this time.
+        overdue: Its URL did not answer in an earlier run either: the same where it does not answer this time.
+        again: Another picture of this image is there, saved and sound: whatever becomes of this one, that one stays.
+        insisted: A person wants it now: where it can't be had, whatever the cause, it is asked for again.
+        fresh: This run has paid for it: where its URL refuses, the picture may not be there yet.
+        paid_at: When it was asked for, RFC 3339 in UTC.
+        others: The same image in older paid answers, tried where this one can't be had.
     """
 
     item: Item
@@ -193,6 +227,11 @@ class Claim:
     attempt: str
     replaces: bool = False
     overdue: bool = False
+    again: bool = False
+    insisted: bool = False
+    fresh: bool = False
+    paid_at: str = ""
+    others: tuple["Claim", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +297,11 @@ class Job:
         endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
         output: The output folder.
         state_dir: Where the ledger and its lock are kept; None for inside the output folder.
-        included: The files whose rows are prompt entries.
+        wanted: The job's items, as they were when it was read.
+        digests: The job file and the files whose rows are prompt entries, each with the sha256 of the bytes that were
+            read.
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
-        entries: The prompt entries, for `jobfile.expand` alone.
         notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
         unused_columns: For each included file that has columns which nothing uses, by its name in errors, these.
     """
@@ -271,9 +311,9 @@ class Job:
     endpoint: str
     output: Path
     limits: Limits
-    entries: tuple[Any, ...] = ()
+    wanted: "Wanted"
     state_dir: Path | None = None
-    included: tuple[Path, ...] = ()
+    digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -119,7 +119,9 @@ class Transfer:
         """
         try:
             if self._image.data is not None:
-                self._keep(self._start_over(), self._image.data)
+                data, part = self._image.data, self._start_over()
+                for piece in (data,) if isinstance(data, bytes) else data.pieces():
+                    self._keep(part, piece)
             else:
                 await self._fetch(self._image.url or "")
             picture = self._check.finish()
@@ -197,7 +199,7 @@ class Transfer:
             if target is None:
                 return
             url = checked(target, https_only=self._downloads.https_only, base=url)
-        raise DownloadBroken(f"{plain(url)}: redirected more than {MAX_REDIRECTS} times", cause="lost")
+        raise DownloadBroken(f"{plain(url)}: redirected more than {MAX_REDIRECTS} times", refused=True)
 
     def _located(self, text: str) -> str:
         try:

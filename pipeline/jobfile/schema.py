@@ -83,6 +83,7 @@ class LimitsSpec(_Strict):
     settle: Annotated[float, Field(ge=0, le=86_400), BeforeValidator(values.span), _SPAN] | None = None
     on_maybe: Annotated[Literal["retry", "hold"], BeforeValidator(values.text)] | None = None
     attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(values.whole)] | None = None
+    unusable_answers: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(values.whole)] | None = None
     request_timeout: Annotated[float, Field(gt=0, le=3600), BeforeValidator(values.span), _SPAN] | None = None
     grace: Annotated[float, Field(ge=0, le=3600), BeforeValidator(values.span), _SPAN] | None = None
     patience: Annotated[float, Field(ge=0, le=86_400), BeforeValidator(values.span), _SPAN] | None = None

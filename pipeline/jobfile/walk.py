@@ -16,6 +16,7 @@ from pipeline.jobfile.entries import Entry, Said
 from pipeline.jobfile.mistakes import MOST, Enough, Mistakes, Source
 from pipeline.jobfile.scalars import shown
 from pipeline.model import Item
+from pipeline.wanted import Wanted
 
 MOST_ITEMS = 1_000_000
 """Items a job may make."""
@@ -34,6 +35,7 @@ class Walk:
         used: The variables that some prompt uses.
         whole: Whether every row could be read; only then a variable can be said to be unused.
         unused: Each included file with columns that nothing uses, and these.
+        wanted: Gets all the items, as long as nothing is wrong.
     """
 
     sandbox: bool
@@ -42,6 +44,7 @@ class Walk:
     used: set[str] = field(default_factory=set)
     whole: bool = True
     unused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    wanted: Wanted = field(default_factory=Wanted)
     _items: int = 0
     _keys: set[int] = field(default_factory=set)
     _stems: set[int] = field(default_factory=set)
@@ -100,6 +103,8 @@ class Walk:
         for item in items.of_entry(level.entry, sandbox=self.sandbox):
             self._prompt(item, level)
             self._first(item)
+            if not self.mistakes.problems:
+                self.wanted.add(item)
 
     def _prompt(self, item: Item, level: Level) -> None:
         longest, prompt = level.entry.model.max_prompt, item.prompt

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Of the tables, kept in SQLite's `user_version`."""
 
 LARGE_ANSWER = 256 * 1024
@@ -22,7 +22,8 @@ CREATE TABLE attempts (
     key TEXT NOT NULL, item TEXT NOT NULL, model TEXT NOT NULL,
     indexes TEXT NOT NULL,                   -- JSON: the images asked for
     price INTEGER,                           -- tokens, by list price; NULL: unknown
-    state TEXT NOT NULL CHECK (state IN ('intent', 'rejected', 'maybe', 'unbilled', 'lost', 'paid')),
+    state TEXT NOT NULL
+        CHECK (state IN ('intent', 'rejected', 'maybe', 'unbilled', 'lost', 'accepted', 'paid')),
     created_at TEXT NOT NULL, ended_at TEXT,
     status INTEGER, inference_id TEXT, answer BLOB,
     delivered INTEGER,                       -- pictures in the answer
@@ -31,7 +32,9 @@ CREATE TABLE attempts (
     error TEXT,
     settled_at TEXT,                         -- when the vendor's log was read for it, or turned out not to be had
     checks INTEGER NOT NULL DEFAULT 0,       -- how often the log has been read for it
-    lost INTEGER NOT NULL DEFAULT 0          -- pictures of the answer that can't be had any more
+    lost INTEGER NOT NULL DEFAULT 0,         -- pictures of the answer that can't be had any more
+    skew REAL,                               -- seconds by which the server's clock was ahead of ours; NULL: unknown
+    ticket TEXT                              -- JSON: what an asynchronous API gave to ask for the picture with
 ) STRICT;
 """
 
@@ -42,6 +45,16 @@ CREATE INDEX attempts_unread ON attempts (seq) WHERE state = 'paid' AND delivere
 CREATE INDEX attempts_by_inference ON attempts (inference_id) WHERE inference_id IS NOT NULL;
 CREATE INDEX attempts_unbilled ON attempts (seq) WHERE state = 'unbilled';
 """
+
+_TAKES = """
+CREATE TABLE takes (                         -- every picture of a paid answer that became a file, or never will
+    attempt TEXT NOT NULL, idx INTEGER NOT NULL, key TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('saved', 'lost')), created_at TEXT NOT NULL,
+    path TEXT, sha256 TEXT, bytes INTEGER,
+    PRIMARY KEY (attempt, idx)
+) STRICT, WITHOUT ROWID;
+"""
+"""Pictures of a paid answer that have no row here are still to be fetched."""
 
 _FOLDER = """
 CREATE TABLE folder (output TEXT NOT NULL) STRICT;  -- whose ledger this is, where it is kept elsewhere
@@ -66,23 +79,56 @@ CREATE TABLE recipes (
     item TEXT PRIMARY KEY, key TEXT NOT NULL, prompt TEXT NOT NULL, aspect_ratio TEXT, seed INTEGER
 ) STRICT;
 CREATE INDEX recipes_by_prompt ON recipes (prompt);
-{_ATTEMPTS}{_INDEXES}{_FOLDER}"""
+{_ATTEMPTS}{_INDEXES}{_TAKES}{_FOLDER}"""
 
-_KEPT = (
+_OF_1 = (
     "seq, id, run, key, item, model, indexes, price, state, created_at, ended_at, status, inference_id, answer, "
     "delivered, tokens, usd, made_by, error"
 )
 """The columns that attempts had in version 1."""
 
+_OF_2 = f"{_OF_1}, settled_at, checks, lost"
+"""The same in version 2."""
+
+_ATTEMPTS_OF_2 = (
+    _ATTEMPTS.replace("'accepted', ", "")
+    .partition("    skew REAL")[0]
+    .replace("lost INTEGER NOT NULL DEFAULT 0,  ", "lost INTEGER NOT NULL DEFAULT 0  ")
+    + ") STRICT;\n"
+)
+
+_TAKES_OF_2 = """
+INSERT INTO takes (attempt, idx, key, state, created_at, path, sha256, bytes)
+    SELECT a.id, i.idx, i.key, 'saved', i.created_at, CASE WHEN a.id = i.attempt THEN i.path END,
+        CASE WHEN a.id = i.attempt THEN i.sha256 END, CASE WHEN a.id = i.attempt THEN i.bytes END
+    FROM attempts AS a, json_each(a.indexes) AS asked JOIN images AS i ON i.key = a.key AND i.idx = asked.value
+    WHERE a.state = 'paid' AND asked.key < a.delivered AND (i.state = 'saved' OR i.attempt IS NOT a.id)
+        AND i.attempts >= (
+            SELECT count(*) FROM attempts AS b, json_each(b.indexes) AS also
+            WHERE b.key = a.key AND also.value = i.idx AND b.seq <= a.seq
+        );
+INSERT INTO takes (attempt, idx, key, state, created_at)
+    SELECT attempt, idx, key, 'lost', created_at FROM images
+    WHERE state = 'failed' AND cause IN ('lost', 'bad-picture') AND attempt IS NOT NULL;
+"""
+"""An answer counts as brought home where a row of an image was written after it: its run had time to fetch it."""
+
 MIGRATIONS = {
     1: f"""
 ALTER TABLE attempts RENAME TO attempts_1;
-{_ATTEMPTS}
-INSERT INTO attempts ({_KEPT}) SELECT {_KEPT} FROM attempts_1;
+{_ATTEMPTS_OF_2}
+INSERT INTO attempts ({_OF_1}) SELECT {_OF_1} FROM attempts_1;
 DROP TABLE attempts_1;
 {_INDEXES}{_FOLDER}
 ALTER TABLE runs ADD COLUMN base TEXT;
 UPDATE runs SET base = CASE endpoint WHEN 'aimlapi' THEN 'https://api.aimlapi.com' ELSE endpoint END;
+""",
+    2: f"""
+ALTER TABLE attempts RENAME TO attempts_2;
+{_ATTEMPTS}
+INSERT INTO attempts ({_OF_2}) SELECT {_OF_2} FROM attempts_2;
+DROP TABLE attempts_2;
+{_INDEXES}{_TAKES}{_TAKES_OF_2}
 """,
 }
 """What makes tables of a version into those of the next one."""
@@ -113,6 +159,8 @@ class Attempt:
     settled_at: str | None
     checks: int
     lost: int
+    skew: float | None = None
+    ticket: str | None = None
 
     @property
     def open(self) -> bool:
@@ -161,27 +209,33 @@ class ImageRow:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What some attempts have cost, so that nothing is left out: the four add up to all that was or may be billed.
+    """What some attempts have cost, so that nothing is left out: the five add up to all that was or may be billed.
 
     Attributes:
-        delivered: Tokens for pictures that came and can be had.
+        delivered: Tokens for pictures that came and became files.
+        undelivered: Tokens for pictures that are paid for and not fetched yet; the next run fetches them.
         filtered: Tokens for answers that held no picture.
         lost: Tokens for answers that never came or can't be read, and for pictures that can't be had any more.
-        unresolved: Tokens, at list price, of requests of which nobody knows yet whether they were billed.
-        requests: How many attempts each of the four speaks of, in this order; one with pictures both delivered and
-            lost counts as delivered.
+        unresolved: Tokens, at list price, of requests of which it is not known yet whether they were billed.
+        requests: How many attempts each of the five is about, in this order; an attempt with pictures of several kinds
+            counts as delivered.
+        answers: Paid answers among them.
+        unknown_cost: Paid answers that gave no cost, neither in tokens nor in dollars; they count at list price.
     """
 
     delivered: int = 0
+    undelivered: int = 0
     filtered: int = 0
     lost: int = 0
     unresolved: int = 0
-    requests: tuple[int, int, int, int] = (0, 0, 0, 0)
+    requests: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    answers: int = 0
+    unknown_cost: int = 0
 
     @property
     def billed(self) -> int:
         """Tokens in all."""
-        return self.delivered + self.filtered + self.lost + self.unresolved
+        return self.delivered + self.undelivered + self.filtered + self.lost + self.unresolved
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """The ledger: what was asked, what was paid for, and what became of it. SQLite, and the only truth.
 
-An attempt is `intent → rejected | maybe → (lost | unbilled) | paid`. Its intent is committed before its POST leaves; a
-paid answer is committed, as the bytes that came, before anything parses it or downloads a picture. So whenever the
-program is killed: an intent without an outcome may have been billed, and a paid answer without a saved image can be
-finished from here without asking (and paying) again. What may have been billed is settled by the vendor's log: it is
-`lost`, with its price, or `unbilled`. A paid answer that can't be read is `lost` at once. An image is `saved` or
-`failed`; an image that is neither has its claim, if it has one, in the newest paid answer that covers it.
+An attempt is `intent → rejected | maybe → (lost | unbilled) | accepted | paid`. Its intent is committed before its
+POST leaves; a paid answer is committed, as the bytes that came, before anything parses it or downloads a picture. So
+whenever the program is killed: an intent without an outcome may have been billed, and a paid answer without a saved
+image can be finished from here without asking (and paying) again. What may have been billed is settled by the vendor's
+log: it is `lost`, with its price, or `unbilled`. A paid answer that can't be read is `lost` at once. What an
+asynchronous API has `accepted` is never posted again by itself. An image is `saved` or `failed`; an image that is
+neither has its claim, if it has one, in the newest paid answer that covers it. Each picture of a paid answer is a
+*take*, once it is a file or can't be had any more: what has no take is still to be fetched.
 
 Everybody who writes at the same moment shares one commit (`committing`), and no flush of the disk ever holds up the
 event loop.
@@ -82,14 +84,40 @@ class Ledger(LedgerReader):
         )
 
     async def intend(
-        self, attempt: str, run: str, item: Item, indexes: Sequence[int], price: int | None, at: str
+        self,
+        attempt: str,
+        run: str,
+        item: Item,
+        indexes: Sequence[int],
+        price: int | None,
+        at: str,
+        *,
+        skew: float | None = None,
     ) -> None:
-        """An attempt is about to be sent."""
+        """An attempt is about to be sent.
+
+        `skew`: seconds by which the server's clock is ahead of ours, as far as its answers have said; None: unknown.
+        """
         await self._committer.write(
             (
-                "INSERT INTO attempts (id, run, key, item, model, indexes, price, state, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 'intent', ?)",
-                (attempt, run, item.key, item.id, item.model, json.dumps(indexes), price, at),
+                "INSERT INTO attempts (id, run, key, item, model, indexes, price, state, created_at, skew) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 'intent', ?, ?)",
+                (attempt, run, item.key, item.id, item.model, json.dumps(indexes), price, at, skew),
+            )
+        )
+
+    async def accepted(
+        self, attempt: str, at: str, *, status: int, answer: bytes, ticket: str, inference_id: str | None, error: str
+    ) -> None:
+        """An asynchronous API has taken an attempt in: it may bill it, and its picture must be asked for by `ticket`.
+
+        From here on nothing posts it again but by a person's word.
+        """
+        await self._committer.write(
+            (
+                "UPDATE attempts SET state = 'accepted', ended_at = ?, status = ?, answer = ?, ticket = ?, "
+                "inference_id = ?, error = ? WHERE id = ?",
+                (at, status, answer, ticket, inference_id, error, attempt),
             )
         )
 
@@ -177,7 +205,7 @@ class Ledger(LedgerReader):
         await self._committer.write(
             _image(row),
             _recipe(item),
-            _lost_pictures(row),
+            *_take(row, "saved"),
             (
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
                 "UPDATE attempts SET answer = NULL WHERE id = ? AND length(answer) > ? AND delivered <= "
@@ -188,7 +216,17 @@ class Ledger(LedgerReader):
 
     async def failed(self, row: ImageRow) -> None:
         """An image has failed; `row.cause` and `row.error` say why."""
-        await self._committer.write(_image(row), _lost_pictures(row))
+        lost = row.cause in ("lost", "bad-picture")
+        await self._committer.write(_image(row), *(_take(row, "lost") if lost else ()))
+
+    async def not_remade(self, row: ImageRow) -> None:
+        """A picture that was to take the place of a saved one can't be had any more; the saved one stays.
+
+        `row` is what would have been written, had nothing been there: `attempt` is the one that paid for it, and
+        `attempts` are all that were made for the image so far, which need not be looked at again.
+        """
+        attempts = "UPDATE images SET attempts = ? WHERE key = ? AND idx = ?"
+        await self._committer.write((attempts, (row.attempts, row.key, row.idx)), *_take(row, "lost"))
 
     async def moved(self, row: ImageRow, path: str, mtime_ns: int | None) -> None:
         """A saved image is now at another path."""
@@ -207,12 +245,21 @@ def _image(row: ImageRow) -> Statement:
     return _INSERT_IMAGE, image_values(row)
 
 
-def _lost_pictures(row: ImageRow) -> Statement:
-    """Count the pictures of the answer this image came in that can't be had any more."""
+def _take(row: ImageRow, state: str) -> tuple[Statement, ...]:
+    """What became of one picture of the answer it came in, and how many of them can't be had any more."""
+    if row.attempt is None:
+        return ()
     return (
-        "UPDATE attempts SET lost = (SELECT count(*) FROM images WHERE images.key = attempts.key AND attempt = "
-        "attempts.id AND images.state = 'failed' AND cause IN ('lost', 'bad-picture')) WHERE id = ?",
-        (row.attempt,),
+        (
+            "INSERT OR REPLACE INTO takes (attempt, idx, key, state, created_at, path, sha256, bytes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.attempt, row.idx, row.key, state, row.created_at, row.path, row.sha256, row.bytes),
+        ),
+        (
+            "UPDATE attempts SET lost = (SELECT count(*) FROM takes WHERE attempt = attempts.id "
+            "AND takes.state = 'lost') WHERE id = ?",
+            (row.attempt,),
+        ),
     )
 
 

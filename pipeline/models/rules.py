@@ -62,8 +62,10 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
 def _same_words(one: str, other: str) -> bool:
     """Whether each word of a name is like the word of the other name at its place."""
     mine, theirs = _WORD_ENDS.split(one), _WORD_ENDS.split(other)
-    if len(mine) != len(theirs) or len(mine) == 1:
+    if len(mine) == len(theirs) == 1:
         return True
+    if len(mine) != len(theirs):
+        return SequenceMatcher(None, "".join(mine), "".join(theirs)).ratio() >= 0.85
     return all(SequenceMatcher(None, *pair).ratio() >= 0.6 for pair in zip(mine, theirs, strict=True))
 
 

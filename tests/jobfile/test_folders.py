@@ -112,7 +112,7 @@ def test_a_link_that_the_jobs_folder_holds_may_lead_anywhere(tmp_path: Path) -> 
     path.write_text("prompts: [{file: link.csv}, {file: data/more.csv}]")
     job = jobfile.load(path)
     assert [item.prompt for item in jobfile.expand(job)] == ["x", "y"]
-    assert job.included == (folder / "link.csv", folder / "data" / "more.csv")
+    assert list(job.digests) == [path, folder / "link.csv", folder / "data" / "more.csv"]
 
 
 @pytest.mark.parametrize(

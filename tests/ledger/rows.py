@@ -59,5 +59,7 @@ def attempt(id: str = "a-1", indexes: tuple[int, ...] = (0,), **changes: Any) ->
         "settled_at": None,
         "checks": 0,
         "lost": 0,
+        "skew": None,
+        "ticket": None,
     }
     return Attempt(id=id, indexes=indexes, **{**known, **changes})
