@@ -302,6 +302,8 @@ class Job:
             read.
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
+        notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
+        unused_columns: For each included file that has columns which nothing uses, by its name in errors, these.
     """
 
     name: str
@@ -313,3 +315,5 @@ class Job:
     state_dir: Path | None = None
     digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
