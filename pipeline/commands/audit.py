@@ -1,5 +1,6 @@
 """`audit`: hold the ledger against the vendor's log, attempt by attempt, to the credit. It changes nothing."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
@@ -55,7 +56,7 @@ class Audit:
 
     Attributes:
         endpoint: The endpoint.
-        books: By the ledger; what is unresolved counts as far as the log knows it.
+        books: By the ledger; what is unresolved, or was never read, counts as far as the log knows it.
         logged: Tokens by the log.
         requests: Requests of this job's runs in the log that cost something.
         late: Paid attempts that are too young to be in the log.
@@ -114,7 +115,8 @@ class Audit:
         if self.elsewhere:
             yield f"  not compared: {plural(self.elsewhere, 'request')} to other endpoints; see `audit --endpoint`"
         if self.balanced:
-            yield "  what the vendor has booked is balanced" if self.late else "  balanced, to the credit"
+            whole = not (self.late or self.maybe_billed or self.accepted or self.elsewhere)
+            yield "  balanced, to the credit" if whole else "  what was compared is balanced"
         if self.unrecorded:
             yield f"  {self.unrecorded.said()}"
         for one in self.differences[:SHOWN]:
@@ -125,8 +127,12 @@ class Audit:
             yield f"  and {grouped(len(self.differences) - SHOWN)} more differences"
 
 
-def audit(job: Job, environ: Mapping[str, str]) -> Audit:
-    """Hold everything that this job's runs have asked of its endpoint against the vendor's log.
+def audit(job: Job, environ: Mapping[str, str] | None = None) -> Audit:
+    """Compare everything that this job's runs have asked of its endpoint with the vendor's log.
+
+    Args:
+        job: The job, from `load_job`.
+        environ: Where the key and the base URL are looked up; the process's environment by default.
 
     Raises:
         KeyRefused: There is no key, or the API refuses it.
@@ -134,7 +140,7 @@ def audit(job: Job, environ: Mapping[str, str]) -> Audit:
         StorageFailed: The ledger can't be read.
         UsageError: No run has asked this endpoint yet, or it has no log.
     """
-    return anyio.run(partial(_audit, job, environ))
+    return anyio.run(partial(_audit, job, os.environ if environ is None else environ))
 
 
 async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
@@ -190,7 +196,7 @@ class _Log:
     def _take(self, row: Logged) -> None:
         label = Label.of(row.client_request_id)
         name = label.attempt if label else row.client_request_id
-        known = name is not None and self._ledger.attempt(name) is not None
+        known = name is not None and self._ledger.has_attempt(name)
         attempt = name if known else self._ledger.of_inference(row.inference_id)
         if attempt is not None:
             # A row may come twice, but an attempt may also have been billed twice.
@@ -220,7 +226,7 @@ class _Log:
 
 
 def _compare(found: Audit, ledger: LedgerReader, base: str, log: _Log, account: Account, settle: float) -> None:
-    unresolved = 0
+    unresolved = unread = 0
     for attempt in ledger.attempts_of(base):
         logged, readable = log.of(attempt.id)
         found.logged += logged or 0
@@ -238,11 +244,12 @@ def _compare(found: Audit, ledger: LedgerReader, base: str, log: _Log, account: 
             found.differences.append(difference)
         if attempt.state in _OPEN:
             unresolved += logged or 0
-        elif attempt.state == "paid" and attempt.delivered is None:
-            # Its run was killed before it had read the answer, so what it cost is not known yet but from the log.
-            unresolved += _cost(attempt) if logged is None else logged
+        elif _is_unread(attempt) and logged is not None:
+            # Its run was killed before it had read the answer: the list price stands in for what it cost.
+            unread += logged - _cost(attempt)
     found.elsewhere = ledger.elsewhere(base)
-    found.books = replace(ledger.books(base=base), unresolved=unresolved)
+    books = ledger.books(base=base)
+    found.books = replace(books, unresolved=unresolved, undelivered=books.undelivered + unread)
 
 
 def _add_unrecorded(
@@ -265,7 +272,7 @@ _OPEN = ("intent", "maybe", "accepted")
 def _difference(attempt: Attempt, logged: int | None) -> Difference | None:
     """What is wrong with an attempt that is settled and old enough to be in the log."""
     cost = _cost(attempt)
-    if cost == (logged or 0) or (logged and attempt.state == "paid" and attempt.delivered is None):
+    if cost == (logged or 0) or (logged and _is_unread(attempt)):
         return None
     if logged is None:
         what = "paid by the ledger, and not in the log"
@@ -274,6 +281,11 @@ def _difference(attempt: Attempt, logged: int | None) -> Difference | None:
     else:
         what = "another price than the ledger has"
     return Difference(attempt.id, attempt.item, cost, logged or 0, what)
+
+
+def _is_unread(attempt: Attempt) -> bool:
+    """Whether a run was killed between an attempt's receipt and the reading of it."""
+    return attempt.state == "paid" and attempt.delivered is None
 
 
 def _cost(attempt: Attempt) -> int:

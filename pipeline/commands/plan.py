@@ -1,6 +1,7 @@
 """`plan`: what a run would make and why, and what it would cost. It sends nothing and changes nothing."""
 
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ class Plan:
         budget_left: Tokens that the job's own budget leaves for a run, None where it has none.
         doubts: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
+        unused_columns: For each included file that has columns which nothing uses, these.
     """
 
     job: str
@@ -44,6 +46,7 @@ class Plan:
     budget_left: int | None = None
     doubts: int = 0
     orphans: list[str] = field(default_factory=list)
+    unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
         """Count one item's decision."""
@@ -74,6 +77,7 @@ class Plan:
             "budget_left": self.budget_left,
             "doubts": self.doubts,
             "orphans": self.orphans,
+            "unused_columns": {file: list(columns) for file, columns in self.unused_columns.items()},
         }
 
     def lines(self) -> Iterator[str]:
@@ -99,6 +103,8 @@ class Plan:
             yield f"  orphaned (no longer in the job): {printable(orphan)}"
         if len(self.orphans) > 20:
             yield f"  and {grouped(len(self.orphans) - 20)} more orphaned"
+        for file, columns in self.unused_columns.items():
+            yield f"  columns of {printable(file)} that nothing uses: {one_line(', '.join(columns), 200)}"
 
     def _price(self) -> str:
         if self.unpriced and not self.tokens:
@@ -128,20 +134,29 @@ class _Wanted:
         return any(name in self._known and row.idx < self._counts.get(name, 1) for name in names)
 
 
-def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator[Decision | Plan]:
+def plan(
+    job: Job, environ: Mapping[str, str] | None = None, selection: Selection | None = None
+) -> Iterator[Decision | Plan]:
     """Every decision in the job's order, and last the plan they add up to. Needs no key.
+
+    Args:
+        job: The job, from `load_job`.
+        environ: Where the base URL is looked up; the process's environment by default.
+        selection: Which part of the job; all by default.
 
     Raises:
         StorageFailed: The ledger can't be read.
+        UsageError: A pattern of the selection matches nothing.
     """
-    endpoint = settings.resolve(job.endpoint, environ)
-    total = Plan(job.name, endpoint.sandbox)
+    selection = selection or Selection()
+    endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
+    total = Plan(job.name, endpoint.sandbox, unused_columns=job.unused_columns)
     require_matches(job, selection)
     require_ledger(job)
     wanted = _Wanted()
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
         total.budget_left = _budget_left(job, ledger, sandbox=endpoint.sandbox)
-        for decision in planner(job, ledger, endpoint.base, selection).decisions(jobfile.expand(job)):
+        for decision in planner(job, ledger, endpoint, selection).decisions(jobfile.expand(job)):
             total.add(decision)
             wanted.add(decision.item)
             yield decision

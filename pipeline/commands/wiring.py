@@ -15,6 +15,7 @@ from pipeline.budget import Budget, LostBudget, cap_of
 from pipeline.download import Downloads
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
+from pipeline.limits.unusable import UnusableStreak
 from pipeline.model import Limits, Record
 from pipeline.names import NameKeeper
 from pipeline.outage import Outage
@@ -76,6 +77,7 @@ async def wire(
         free_bytes=store.free_bytes,
         note=note,
         server=account.server,
+        unusable=UnusableStreak(limits.unusable_answers),
     )
     return Producer(
         asker=asker,

@@ -21,7 +21,8 @@ _SECONDS = "(julianday(created_at) - 2440587.5) * 86400.0"
 _BOOKS = """
 SELECT CASE
         WHEN state = 'lost' THEN 'lost'
-        WHEN state != 'paid' OR delivered IS NULL THEN 'unresolved'
+        WHEN state != 'paid' THEN 'unresolved'
+        WHEN delivered IS NULL THEN 'undelivered'
         WHEN delivered = 0 THEN 'filtered'
         WHEN lost >= delivered THEN 'lost'
         WHEN files + lost = 0 THEN 'undelivered'
@@ -29,19 +30,22 @@ SELECT CASE
     count(*), sum(cost),
     sum(CASE WHEN delivered > lost THEN cost * lost / delivered ELSE 0 END),
     sum(CASE WHEN files + lost BETWEEN 1 AND delivered - 1
-        THEN cost - cost * lost / delivered - cost * files / delivered ELSE 0 END)
+        THEN cost - cost * lost / delivered - cost * files / delivered ELSE 0 END),
+    sum(state = 'paid'), sum(state = 'paid' AND tokens IS NULL AND usd IS NULL)
 FROM (
-    SELECT state, delivered, lost, coalesce(tokens, price, 0) AS cost,
+    SELECT state, delivered, lost, tokens, usd, coalesce(tokens, price, 0) AS cost,
         (SELECT count(*) FROM takes WHERE attempt = attempts.id AND takes.state = 'saved') AS files
     FROM attempts
     WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND (:run IS NULL OR run = :run)
         AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
-        AND (:sandbox IS NULL OR run IN (SELECT id FROM runs WHERE (base = 'sandbox') = :sandbox))
+        AND (:sandbox IS NULL OR (run IN (SELECT id FROM runs WHERE base = 'sandbox'
+            UNION SELECT run FROM attempts WHERE made_by IS NOT NULL)) = :sandbox)
 )
 GROUP BY kind
 """
-"""Attempts, tokens, and what of those tokens pictures cost that are lost, or still to be fetched, from an answer that
-was delivered in part."""
+"""Attempts; tokens; what of those tokens pictures cost that are lost, and that are still to be fetched, from an answer
+that was delivered in part; paid answers; paid answers that gave no cost. `:sandbox`: 1 for runs that a sandbox answered
+alone, 0 for the others."""
 
 
 class BillingReader:
@@ -88,10 +92,14 @@ class BillingReader:
         """Whether a log is to be asked about attempts that were sent to `base`, by a time or at any later one."""
         return bool(self.unsettled(base) or self.to_look_up_again(base, at))
 
-    def attempt(self, id: str) -> Attempt | None:  # noqa: A002
-        """One attempt, without its answer."""
-        found = self._without_answers("id = ?", id)
-        return found[0] if found else None
+    def attempt(self, id: str, *, answer: bool = True) -> Attempt | None:  # noqa: A002
+        """The attempt of this id, without its `answer`, which may be large, on request; None where there is none."""
+        rows = self._read(f"SELECT {ATTEMPT if answer else WITHOUT_ANSWER} FROM attempts WHERE id = ?", (id,))
+        return attempt_of(rows[0]) if rows else None
+
+    def has_attempt(self, id: str) -> bool:  # noqa: A002
+        """Whether an attempt of this id was ever sent."""
+        return bool(self._read("SELECT 1 FROM attempts WHERE id = ?", (id,)))
 
     def receipts(self, base: str, start: float, end: float) -> list[str]:
         """The attempts sent to `base` in a time, by its own clock, that were paid for and brought pictures.
@@ -134,9 +142,13 @@ class BillingReader:
         return bool(self._read(query, (start, f"{start}~")))
 
     def elsewhere(self, base: str) -> int:
-        """How many attempts that cost, or may have cost, something were sent to other places than `base`."""
+        """How many attempts that cost, or may have cost, something were sent to other places than `base`.
+
+        Those of the sandbox that runs start for themselves are left out: they cost nothing.
+        """
         where = "state IN ('intent', 'maybe', 'lost', 'accepted', 'paid')"
-        query = f"SELECT count(*) FROM attempts WHERE {where} AND run NOT IN ({_RUNS_OF_BASE})"
+        runs = "SELECT id FROM runs WHERE base NOT IN (?, 'sandbox')"
+        query = f"SELECT count(*) FROM attempts WHERE {where} AND run IN ({runs})"
         return int(self._read(query, (base,))[0][0])
 
     def base_of(self, attempt: str) -> str | None:
@@ -163,10 +175,12 @@ class BillingReader:
         return rows[0][0] if rows else None
 
     def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> Books:
-        """What attempts have cost: of one run, of all that went to one base, or of all.
+        """What the attempts of one run, of all that went to one base, or of all have cost.
 
-        `sandbox`: only those of the sandbox that runs start for themselves (True), or all but those (False). What it
-        says that they cost is no money.
+        Args:
+            run: Id of the run; all by default.
+            base: Where the requests went; anywhere by default.
+            sandbox: True for the runs that a sandbox answered, False for the others; both by default.
         """
         rows = self._read(_BOOKS, {"run": run, "base": base, "sandbox": sandbox})
         found = {kind: sums for kind, *sums in rows}
@@ -180,7 +194,14 @@ class BillingReader:
             lost=gone[1] + delivered[2],
             unresolved=unresolved[1],
             requests=(delivered[0], undelivered[0], filtered[0], gone[0], unresolved[0]),
+            answers=sum(sums[4] for sums in found.values()),
+            unknown_cost=sum(sums[5] for sums in found.values()),
         )
+
+    def sandbox_runs(self) -> frozenset[str]:
+        """The ids of the runs that a sandbox answered: nothing was paid in them."""
+        query = "SELECT id FROM runs WHERE base = 'sandbox' UNION SELECT run FROM attempts WHERE made_by IS NOT NULL"
+        return frozenset(run for (run,) in self._read(query, ()))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from pipeline.ledger.billing import ATTEMPT, WITHOUT_ANSWER, BillingReader, atte
 from pipeline.ledger.refusals import ELSEWHERE, REFUSALS, storage_failed
 from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, ImageRow, Known, Recipe, columns
 from pipeline.model import Item
+from pipeline.store import open_regular, refuse_other
 
 _IMAGE = columns(ImageRow)
 _RECIPE = columns(Recipe)
@@ -167,10 +168,13 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: SQLite can't open it.
-        StorageFailed: It was written by a newer version of this program, or by another one.
+        StorageFailed: It was written by a newer version of this program, or by another one; or something that is
+            not a file has its name, or that of a file which SQLite keeps beside it.
     """
-    if path is not None and mode == "rwc":
-        _make_private(path)
+    if path is not None:
+        _require_files(path)
+        if mode == "rwc":
+            _make_private(path)
     connection, version, tables = _opened(path, mode)
     try:
         if not 0 <= version <= VERSION:
@@ -225,14 +229,27 @@ def _looked_into(name: str) -> tuple[sqlite3.Connection, int, int]:
     return connection, version, tables
 
 
+def _require_files(path: Path) -> None:
+    """Make sure that SQLite will find files: it would wait for the other end of a pipe, and follow a link.
+
+    Raises:
+        StorageFailed: Something else has the name of the ledger or of a file that SQLite keeps beside it.
+    """
+    try:
+        for beside in ("", "-wal", "-shm", "-journal"):
+            refuse_other(f"{path}{beside}")
+    except OSError as error:
+        raise storage_failed(path, error) from None
+
+
 def _make_private(path: Path) -> None:
     """Make the file where it is missing, for its owner alone, as SQLite then makes the files beside it.
 
     Raises:
-        StorageFailed: The disk refused, or a symbolic link stands in its place.
+        StorageFailed: The disk refused, or something else has its name.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise storage_failed(path, error) from None
 

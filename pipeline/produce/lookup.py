@@ -131,7 +131,7 @@ class Lookup:
 
     def age(self, attempt: str) -> float:
         """Seconds since an attempt of an earlier run was sent, as far as the clocks are known; 0 at least."""
-        known = self.ledger.attempt(attempt)
+        known = self.ledger.attempt(attempt, answer=False)
         return max(0.0, Wanted.of(known).age(self.account.server)) if known else 0.0
 
     async def _probe(self) -> None:

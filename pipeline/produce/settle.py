@@ -81,6 +81,11 @@ class Settler:
             self.note(f"a request may have been billed without an answer; the log is read in {duration(due - now)}")
         self._wait(_Waiting(due, next(self._numbers), None if age is None else now - age, doubt))
 
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until the log is read for the first of the doubts that wait; None where none does."""
+        return max(0.0, self._waiting[0].due - anyio.current_time()) if self._waiting else None
+
     def close(self) -> None:
         """Nothing more will come but from the doubts themselves."""
         self._closing = True
@@ -164,7 +169,7 @@ class Settler:
     def _wanted(self, one: _Waiting) -> Wanted:
         ago = None if one.sent is None else anyio.current_time() - one.sent
         booked = one.doubt.booked or None
-        if known := self.ledger.attempt(one.doubt.attempt):
+        if known := self.ledger.attempt(one.doubt.attempt, answer=False):
             return Wanted.of(known, ago=ago, booked=booked)
         return Wanted(one.doubt.attempt, seconds_of(one.doubt.created_at), ago=ago, booked=booked)
 

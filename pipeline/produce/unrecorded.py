@@ -68,7 +68,7 @@ class Strangers:
     def add(self, row: Logged) -> None:
         """Take in a row, if it is a charge that the ledger lacks."""
         label = Label.of(row.client_request_id)
-        if label and row.billed is not False and self._ledger.attempt(label.attempt) is None:
+        if label and row.billed is not False and not self._ledger.has_attempt(label.attempt):
             self.found[label, row.inference_id] = row
 
     def told(self, rows: Mapping[tuple[Label, str | None], Logged], *, complete: bool = True) -> Unrecorded:

@@ -55,11 +55,12 @@ async def test_whatever_happened_the_books_balance_to_the_credit(site: Site) -> 
     assert json.loads(json.dumps(found.as_dict()))["balanced"]
 
 
-async def test_pictures_that_are_lost_are_taken_out_of_what_was_delivered(site: Site) -> None:
-    site.sandbox.behaviour = faults(Fault("cdn-404", match="Fox"))
-    await site.run("Fox", "Crow")
+async def test_pictures_that_never_came_are_taken_out_of_what_was_delivered(site: Site) -> None:
+    site.sandbox.behaviour = faults(Fault("cdn-404", match="Fox"), Fault("cdn-wrong-size", match="Owl"))
+    await site.run("Fox", "Crow", "Owl")
     found = await audited(site)
-    assert (found.books.delivered, found.books.lost, found.balanced) == (PRICE, PRICE, True)
+    books = found.books
+    assert (books.delivered, books.undelivered, books.lost, found.balanced) == (PRICE, PRICE, PRICE, True)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,18 @@ async def test_a_kill_between_the_receipt_and_its_reading_unbalances_nothing(sit
     change(site, "UPDATE attempts SET delivered = NULL, tokens = NULL WHERE id LIKE '%.000001'")
     found = await audited(site)
     assert (found.balanced, found.differences) == (True, [])
-    assert (found.books.delivered, found.books.unresolved) == (PRICE, PRICE)
+    assert (found.books.delivered, found.books.undelivered, found.books.unresolved) == (PRICE, PRICE, 0)
+
+
+@pytest.mark.parametrize("price", [None, 1, 10 * PRICE], ids=str)
+async def test_what_an_unread_answer_cost_is_what_the_log_has_for_it(site: Site, price: int | None) -> None:
+    await site.run("A fox", "A crow")
+    change(
+        site,
+        "UPDATE attempts SET delivered = NULL, tokens = NULL, price = " + ("NULL" if price is None else str(price)),
+    )
+    found = await audited(site)
+    assert (found.balanced, found.books.undelivered, found.differences) == (True, 2 * PRICE, [])
 
 
 async def test_a_receipt_that_was_never_read_and_is_not_in_the_log_is_a_difference(site: Site) -> None:
@@ -143,9 +155,10 @@ async def test_a_receipt_that_was_never_read_and_is_not_in_the_log_is_a_differen
 
 
 async def test_pictures_that_were_paid_for_and_never_fetched_are_not_delivered(site: Site) -> None:
-    await site.run("A fox", "A crow")
-    change(site, "DELETE FROM takes WHERE attempt LIKE '%.000002'")
-    found = await audited(site)
+    async with selling(Vendor()) as vendor:
+        await site.run("A fox", "A crow", endpoint=vendor.base)
+        change(site, "DELETE FROM takes WHERE attempt LIKE '%.000002'")
+        found = await audited(site)
     assert (found.balanced, found.books.delivered, found.books.undelivered) == (True, PRICE, PRICE)
     told = "\n".join(found.lines())
     assert "126,000 delivered + 126,000 undelivered" in told

@@ -85,4 +85,4 @@ def test_of_answers_without_a_file_nothing_counts_as_delivered(tmp_path: Path, r
 def test_a_picture_that_is_still_to_be_fetched_is_not_delivered(tmp_path: Path) -> None:
     paid = {"run": "r-1", "state": "paid", "price": 9, "tokens": 10, "delivered": 3, "takes": ["saved", None, "lost"]}
     with filled(tmp_path, [paid]) as reader:
-        assert reader.books() == Books(3, 4, 0, 3, 0, (1, 0, 0, 0, 0))
+        assert reader.books() == Books(3, 4, 0, 3, 0, (1, 0, 0, 0, 0), answers=1)

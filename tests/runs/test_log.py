@@ -59,12 +59,13 @@ async def test_a_row_that_proves_nothing_is_never_taken_for_not_billed(site: Sit
         assert later.books.billed == 0
 
 
-async def test_a_row_that_proves_nothing_is_held_where_the_job_says_so_and_free_once_it_is_proven(site: Site) -> None:
+async def test_a_row_that_proves_nothing_is_held_where_the_job_says_so_and_asked_for_once_it_is_proven(
+    site: Site,
+) -> None:
     async with selling(Vendor(the_first({"status": "pending"}), cut=frozenset({1}))) as vendor:
         summary = await site.run("A fox", endpoint=vendor.base, limits={"on_maybe": "hold"})
         assert (dict(summary.failed), len(vendor.posts)) == ({"maybe-billed": 1}, 1)
         vendor.log = the_first({"status": "failed", "cost": None})
-        assert dict((await site.run()).failed) == {"unavailable": 1}
         assert (await site.run()).exit_code == 0
         assert len(vendor.posts) == 2
 
@@ -114,8 +115,8 @@ async def test_an_empty_log_proves_nothing_until_it_shows_that_it_is_kept(site: 
         assert "it is empty" in (summary.maybe_billed[0].error or "")
         # Somebody else on the account buys something: it is a log.
         vendor.charge("another-program")
-        assert dict((await site.run()).failed) == {"unavailable": 1}
         assert (await site.run()).exit_code == 0
+        assert len(vendor.posts) == 2
 
 
 async def test_a_first_run_settles_its_own_doubts_once_its_first_answer_is_booked(site: Site) -> None:
@@ -197,15 +198,19 @@ async def test_a_clock_that_was_wrong_when_a_run_was_killed_hides_no_charge(site
         await site.run(
             *prompts, endpoint=vendor.base, limits=limits, stop_when=lambda: len(site_attempts(site, "maybe")) == 1
         )
+        # The second request; and the third, if it had left before the run was torn down.
+        doubted = sorted(site_attempts(site, "maybe") + site_attempts(site, "intent"))
+        assert doubted[0] == vendor.posts[1]
         # Now our clock is right: all that it said before was as much too early.
         shift = f"strftime('%Y-%m-%dT%H:%M:%fZ', {{}}, '{-round(behind * 3600)} seconds')"
         times = ", ".join(f"{name} = {shift.format(name)}" for name in ("created_at", "ended_at"))
         change(site, f"UPDATE attempts SET {times}")
         for row in vendor.rows:
             row["created"] = moved(row["created"], -behind * 3600)
+        charged = {row["client_request_id"] for row in vendor.rows}
         vendor.ahead = 0.0
         summary = await site.run(limits={"concurrency": 1, "settle": 0})
-        assert [one.client_request_id for one in summary.lost] == [vendor.posts[1]]
+        assert [one.client_request_id for one in summary.lost] == [label for label in doubted if label in charged]
         assert summary.exit_code == 0
 
 
@@ -218,13 +223,16 @@ async def test_a_clock_of_which_nothing_is_known_hides_no_charge(site: Site, hou
         await site.run(
             *prompts, endpoint=vendor.base, limits=limits, stop_when=lambda: len(site_attempts(site, "maybe")) == 1
         )
+        doubted = sorted(site_attempts(site, "maybe") + site_attempts(site, "intent"))
+        assert doubted[0] == vendor.posts[1]
         # As from a ledger of version 2, and our clock was wrong then, or is now.
         change(site, "UPDATE attempts SET skew = NULL")
         for row in vendor.rows:
             row["created"] = moved(row["created"], hours * 3600)
         vendor.ahead = hours * 3600
+        charged = {row["client_request_id"] for row in vendor.rows}
         summary = await site.run(limits={"concurrency": 1, "settle": 0})
-        assert [one.client_request_id for one in summary.lost] == [vendor.posts[1]]
+        assert [one.client_request_id for one in summary.lost] == [label for label in doubted if label in charged]
 
 
 def site_attempts(site: Site, state: str) -> list[str]:
