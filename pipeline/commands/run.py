@@ -73,7 +73,7 @@ class Run:
         require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
             base, self.started_at = self.endpoint.base_or_sandbox, view.utc_now()
-            read_again(ledger)
+            read_again(ledger, self.id)
             plan = planner(self.job, ledger, self.endpoint, self.selection)
             work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
             work.plan()
