@@ -175,7 +175,7 @@ class Run:
                     await settler.lookup.find_unrecorded(lambda: iter(self.job.wanted))
             if limits.budget_window is not None:
                 since = view.utc(time.time() - limits.budget_window)
-                producer.asker.budget.begin(ledger.spent_since(since, sandbox=self.endpoint.sandbox))
+                producer.asker.budget.begin(ledger.spent_since(since, base=self.endpoint.base_or_sandbox))
         except GateClosed:
             pass
         except StopRun as reason:

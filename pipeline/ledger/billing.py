@@ -160,14 +160,18 @@ class BillingReader:
         """Whether an answer with the vendor's id has come."""
         return bool(self._read("SELECT 1 FROM attempts WHERE inference_id = ? LIMIT 1", (inference_id,)))
 
-    def spent_since(self, at: str, *, sandbox: bool) -> int:
-        """Tokens that attempts since a time have cost or may have cost, in the sandbox or outside of it."""
+    def spent_since(self, at: str, *, base: str) -> int:
+        """Tokens that attempts since a time have cost or may have cost, as a run counts them that asks `base`.
+
+        Money is money wherever it went; what a sandbox counted is counted by runs that ask the same sandbox only.
+        """
+        play = "SELECT run FROM attempts WHERE made_by IS NOT NULL"
         query = (
             "SELECT coalesce(sum(coalesce(tokens, price, 0)), 0) FROM attempts "
-            "WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND created_at >= ? "
-            f"AND run IN (SELECT id FROM runs WHERE base {'=' if sandbox else '!='} 'sandbox')"
+            "WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND created_at >= :at AND run IN (SELECT "
+            f"id FROM runs WHERE base = :base OR (base != 'sandbox' AND :base != 'sandbox' AND id NOT IN ({play})))"
         )
-        return int(self._read(query, (at,))[0][0])
+        return int(self._read(query, {"at": at, "base": base})[0][0])
 
     def of_inference(self, inference_id: str | None) -> str | None:
         """The attempt that the vendor's id belongs to, or None where no answer with it has come."""

@@ -86,3 +86,21 @@ def test_a_picture_that_is_still_to_be_fetched_is_not_delivered(tmp_path: Path) 
     paid = {"run": "r-1", "state": "paid", "price": 9, "tokens": 10, "delivered": 3, "takes": ["saved", None, "lost"]}
     with filled(tmp_path, [paid]) as reader:
         assert reader.books() == Books(3, 4, 0, 3, 0, (1, 0, 0, 0, 0), answers=1)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=attempts)
+def test_a_window_of_spending_counts_no_sandbox_but_the_one_that_is_asked(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    others = "UPDATE attempts SET made_by = 'https://other.example' WHERE run = 'r-3' AND state = 'paid'"
+    with filled(tmp_path, rows) as reader:
+        reader._reader.execute(others)
+        spent = {base: reader.spent_since("2026", base=base) for base in RUNS.values()}
+        later = reader.spent_since("2027", base="sandbox")
+    by_run = {run: sum(cost(row) for row in rows if row["run"] == run) for run in RUNS}
+    other_is_play = any(row["run"] == "r-3" and row["state"] == "paid" for row in rows)
+    assert spent["sandbox"] == by_run["r-2"]
+    assert spent["https://api.aimlapi.com"] == by_run["r-1"] + (0 if other_is_play else by_run["r-3"])
+    assert spent["https://other.example"] == by_run["r-1"] + by_run["r-3"]
+    assert later == 0
