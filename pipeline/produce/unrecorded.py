@@ -4,16 +4,19 @@ Each request is labelled `run.key.number`: the account's log shows what was boug
 ledger has no trace, as when an older backup was brought back or a second copy of the folder runs.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 
-from pipeline.api.account import LONGEST_WINDOW, Account, Logged, TooLong
+from pipeline.api.account import Account, Logged, TooLong
 from pipeline.charges import Label, Unrecorded
 from pipeline.ledger import LedgerReader
 from pipeline.model import Item
 
 WITHOUT_ATTEMPTS = 30 * 86_400.0
 """Seconds back from now that are read where the ledger has no attempt to begin from."""
+
+OLDEST = 2 * 366 * 86_400.0
+"""Seconds back from now that are read at most."""
 
 MOST_ROWS = 7_500
 """Rows that are read before a run buys anything: half a minute at the pace that the vendor allows."""
@@ -38,11 +41,11 @@ async def unrecorded(
     """
     await account.probe()
     now, span = account.server.now(), ledger.span(base)
-    start = now - WITHOUT_ATTEMPTS if span is None else max(span[1] - lag, now - LONGEST_WINDOW)
-    complete, strange = True, Strangers(ledger)
+    start = now - WITHOUT_ATTEMPTS if span is None else span[1] - lag
+    complete, strange = start >= now - OLDEST, Strangers(ledger)
     try:
-        async with aclosing(account.logged(min(start, now), now + lag, most=MOST_ROWS)) as rows:
-            await strange.take(rows)
+        rows = account.logged(min(max(start, now - OLDEST), now), now + lag, most=MOST_ROWS)
+        complete = await strange.take(rows, MOST_ROWS) and complete
     except TooLong:
         complete = False
     mine = strange.of_keys(item.key for item in items()) if strange.found else {}
@@ -60,10 +63,16 @@ class Strangers:
         self._ledger = ledger
         self.found: dict[tuple[Label, str | None], Logged] = {}
 
-    async def take(self, rows: AsyncIterator[Logged]) -> None:
-        """Take in all rows of a log."""
-        async for row in rows:
-            self.add(row)
+    async def take(self, rows: AsyncGenerator[Logged, None], most: int) -> bool:
+        """Take in the rows of a log, `most` of them at most; False where it has more."""
+        async with aclosing(rows):
+            left = most
+            async for row in rows:
+                if left == 0:
+                    return False
+                self.add(row)
+                left -= 1
+        return True
 
     def add(self, row: Logged) -> None:
         """Take in a row, if it is a charge that the ledger lacks."""

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from pipeline import Audit, audit
 from pipeline.commands.status import status
 from pipeline.errors import KeyRefused, ProviderUnavailable, UsageError
 from pipeline.sandbox import Behaviour, Fault, Sandbox
+from tests.runs.ledgers import change
 from tests.runs.site import KEY, PRICE, Site, faults
 from tests.runs.upstream import picture, saying, serving
 from tests.runs.vendor import Vendor, selling
@@ -33,12 +32,6 @@ async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 async def audited(site: Site, **more: Any) -> Audit:
     job = site.load(**more)
     return await anyio.to_thread.run_sync(lambda: audit(job, {"AIML_API_KEY": KEY}))
-
-
-def change(site: Site, statement: str) -> None:
-    with closing(sqlite3.connect(site.output / ".pipeline/ledger.db")) as db:
-        db.execute(statement)
-        db.commit()
 
 
 async def test_whatever_happened_the_books_balance_to_the_credit(site: Site) -> None:

@@ -1,34 +1,20 @@
 """The vendor's log is believed as far as it can be: what it does not prove is named, and looked at again."""
 
-import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 import pytest
 
-from pipeline import Selection, Summary
+from pipeline import Summary
 from pipeline.commands.status import status
-from pipeline.ledger import LedgerReader
+from tests.runs.ledgers import change, ledger_of
 from tests.runs.site import PRICE, Site, faults
-from tests.runs.vendor import Row, Vendor, selling
+from tests.runs.vendor import Row, Vendor, moved, selling
 
 
 def the_first(change: dict[str, Any]) -> Callable[[list[Row]], list[Row]]:
     """A log whose oldest row is changed."""
     return lambda rows: [row | change if number == 0 else row for number, row in enumerate(rows)]
-
-
-def ledger_of(site: Site) -> LedgerReader:
-    return LedgerReader(site.output / ".pipeline" / "ledger.db")
-
-
-def change(site: Site, *statements: str) -> None:
-    with closing(sqlite3.connect(site.output / ".pipeline/ledger.db")) as db:
-        for statement in statements:
-            db.execute(statement)
-        db.commit()
 
 
 def named(found: Summary) -> list[str]:
@@ -238,87 +224,6 @@ async def test_a_clock_of_which_nothing_is_known_hides_no_charge(site: Site, hou
 def site_attempts(site: Site, state: str) -> list[str]:
     with ledger_of(site) as ledger:
         return [attempt.id for attempt in ledger.in_state(state)]
-
-
-def moved(created: str, seconds: float) -> str:
-    from datetime import datetime, timedelta
-
-    return (datetime.fromisoformat(created) + timedelta(seconds=seconds)).isoformat()
-
-
-# Charges that the ledger does not know
-
-
-async def test_when_an_older_backup_was_brought_back_its_lost_charges_are_named_before_anything_is_bought(
-    site: Site,
-) -> None:
-    await site.run("A fox")
-    backup = site.folder / "backup"
-    shutil.copytree(site.output, backup)
-    assert await site.asks("A fox", "A crow", "A hare") == 2
-    first, lost = (row.client_request_id for row in site.sandbox.books.requests()[:2])
-    shutil.rmtree(site.output)
-    shutil.copytree(backup, site.output)
-    notes: list[tuple[str, int]] = []
-    before = site.posts
-    summary = await site.run(note=lambda text: notes.append((text, site.posts)))
-    assert summary.exit_code == 0
-    assert summary.unrecorded is not None
-    assert (summary.unrecorded.requests, summary.unrecorded.tokens) == (2, 2 * PRICE)
-    assert summary.unrecorded.runs == (str(lost).partition(".")[0],)
-    assert str(first).partition(".")[0] not in summary.unrecorded.runs
-    assert [posts for text, posts in notes if "does not know" in text] == [before]
-    assert any("2 charges, 252,000 tokens ($0.126)" in line for line in summary.lines())
-
-
-async def test_when_the_ledger_was_deleted_the_charges_of_the_last_weeks_are_named(site: Site) -> None:
-    await site.run("A fox", "A crow")
-    shutil.rmtree(site.output)
-    summary = await site.run()
-    assert summary.unrecorded is not None
-    assert summary.unrecorded.requests == 2
-
-
-async def test_the_charges_of_other_jobs_are_not_named(site: Site) -> None:
-    await site.run("A fox")
-    shutil.rmtree(site.output)
-    assert (await site.run("A crow")).unrecorded is None
-
-
-@pytest.mark.parametrize("kind", ["reset-before-billing", "500"])
-async def test_what_was_not_billed_is_no_charge(site: Site, kind: str) -> None:
-    site.sandbox.behaviour = faults(kind)
-    await site.run("A fox", limits={"attempts": 1})
-    shutil.rmtree(site.output)
-    site.sandbox.behaviour = faults()
-    assert (await site.run()).unrecorded is None
-
-
-async def test_only_so_many_rows_are_read_before_a_run_buys_anything(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline.produce import unrecorded
-
-    monkeypatch.setattr(unrecorded, "MOST_ROWS", 100)
-    vendor = Vendor()
-    async with selling(vendor):
-        for _ in range(201):
-            vendor.charge("another")
-        notes: list[str] = []
-        summary = await site.run("A fox", endpoint=vendor.base, note=notes.append)
-        assert summary.exit_code == 0
-        assert summary.unrecorded is not None
-        assert (summary.unrecorded.requests, summary.unrecorded.complete) == (0, False)
-        assert any("only its newest rows were read" in note for note in notes)
-
-
-async def test_a_run_with_nothing_to_buy_does_not_ask_for_charges(site: Site) -> None:
-    async with selling(Vendor()) as vendor:
-        await site.run("A fox", endpoint=vendor.base)
-        calls = vendor.calls
-        assert calls
-        await site.run(selection=Selection(only=("a-fox*",)))
-        assert vendor.calls == calls
 
 
 async def test_a_charge_found_lost_is_named_though_the_clock_was_set_back_during_the_run(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -21,6 +21,11 @@ Log = Callable[[list[Row]], list[Row]]
 def moment(seconds: float) -> str:
     """A time of the log."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moved(created: str, seconds: float) -> str:
+    """A time of the log, so much later."""
+    return (datetime.fromisoformat(created) + timedelta(seconds=seconds)).isoformat()
 
 
 @dataclass
