@@ -133,7 +133,8 @@ class Summary:
     def trouble(self, retry: str = RETRY) -> list[str]:
         """What has gone wrong, and what helps; nothing where nothing has."""
         found = self._trouble(retry)
-        wrong = self.selected_failed or self.not_remade or self.lost or self.maybe_billed
+        strange = self.unrecorded and self.unrecorded.requests
+        wrong = self.selected_failed or self.not_remade or self.lost or self.maybe_billed or strange
         return [self._head(), *found] if wrong else []
 
     def _head(self) -> str:

@@ -51,7 +51,9 @@ class Finding:
     @property
     def said(self) -> str:
         """The same for people."""
-        return SAID[self.verdict] + (f": {self.why}" if self.why else "")
+        if self.why:
+            return f"the vendor's log does not prove whether it was billed: {self.why}"
+        return SAID[self.verdict]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ async def test_a_log_that_lacks_what_we_hold_receipts_for_proves_nothing(site: S
         assert summary.exit_code == 0
         assert len(named(summary)) + len(summary.lost) == 1
         if not billed_and_shown:
-            assert "no log can say whether it was billed" in (summary.maybe_billed[0].error or "")
+            assert "does not prove whether it was billed" in (summary.maybe_billed[0].error or "")
             assert [one.client_request_id for one in status(site.output).maybe_billed] == [vendor.posts[2]]
 
 

@@ -30,6 +30,7 @@ async def test_when_an_older_backup_was_brought_back_its_lost_charges_are_named_
     assert str(first).partition(".")[0] not in summary.unrecorded.runs
     assert [posts for text, posts in notes if "does not know" in text] == [before]
     assert any("2 charges, 252,000 tokens ($0.126)" in line for line in summary.lines())
+    assert any("2 charges, 252,000 tokens ($0.126)" in line for line in summary.trouble()), "a quiet run names them too"
 
 
 async def test_when_the_ledger_was_deleted_the_charges_of_the_last_weeks_are_named(site: Site) -> None:
@@ -71,6 +72,7 @@ async def test_only_so_many_rows_are_read_before_a_run_buys_anything(
         assert summary.unrecorded is not None
         assert (summary.unrecorded.requests, summary.unrecorded.complete) == (0, False)
         assert any("only its newest rows were read" in note for note in notes)
+        assert summary.trouble() == [], "a long log is nothing that has gone wrong"
 
 
 async def test_a_run_with_nothing_to_buy_does_not_ask_for_charges(site: Site) -> None:
