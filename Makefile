@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 JOB    ?= jobs/catalog.yaml
 HOURS  ?= 0
 
+# As in anybody's shell. Without byte code, each of the thousand processes of the fault suite would compile the program.
+unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
+
 PIP    := -m pip install --quiet --disable-pip-version-check
 NEWEST := $(VENV)/newest
 LOCKER := $(VENV)/locker
@@ -20,7 +23,7 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term --ignore=tests/faults $(ARGS)
 
-# What it covers is added to what `make test` has covered, where that ran before.
+# What it covers is added to what `make test` has covered, where that ran before; `.ci/run` asks for a share of both.
 faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --cov --cov-append --cov-report=term --cov-fail-under=0 tests/faults $(ARGS)
 

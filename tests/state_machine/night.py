@@ -121,7 +121,7 @@ def limits(night: Night) -> dict[str, Any]:
         "concurrency": night.concurrency,
         "downloads": night.downloads,
         "settle": 0,
-        "patience": 0.1,
+        "patience": 0.5,
         "budget_lost": 1_000,
         "budget_tokens": night.budget,
     }

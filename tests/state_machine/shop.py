@@ -126,10 +126,10 @@ class Shop:
         return [row for row in self.sandbox.books.requests()[since:] if row.credits]
 
     def answered(self, rows: list[Row]) -> int:
-        """The images in those of these requests whose answers the ledger holds."""
+        """The images in the answers to these requests, as far as they have arrived."""
         with LedgerReader(self.ledger) as ledger:
-            paid = {attempt.id for attempt in ledger.attempts_of(self.sandbox.base) if attempt.state == "paid"}
-        return sum(row.images for row in rows if row.client_request_id in paid)
+            came = {attempt.id: attempt.delivered or 0 for attempt in ledger.attempts_of(self.sandbox.base)}
+        return sum(came.get(row.client_request_id or "", 0) for row in rows)
 
     def undelivered(self, images: Mapping[Image, str]) -> Iterator[str]:
         """The pictures in the latest paid answer for each of these images that nobody has ever tried to download."""

@@ -13,7 +13,7 @@ from tests.state_machine.shop import Entry
 Nights.TestCase.settings = settings(
     derandomize=not SOAK,
     database=None,
-    max_examples=count(60, 3_000),
+    max_examples=count(80, 3_000),
     stateful_step_count=count(10, 30),
     phases=(Phase.generate, Phase.shrink) if SOAK else (Phase.generate,),
     suppress_health_check=list(HealthCheck),
