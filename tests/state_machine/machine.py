@@ -134,7 +134,7 @@ class Nights(RuleBasedStateMachine):
         sound = {image for image in shop.sound() if image in wanted}
         kinds = FAULTS[night.fault]
         shop.sandbox.behaviour = Behaviour(faults=tuple(Fault(kind, times=night.strikes) for kind in kinds))
-        result = self._runner.run(run(shop, night, self._edit_meanwhile))
+        result = self.run_once(night)
         self.check_limit(night, before, result.summary)
         self.check_budget(night, before)
         self.check_breaker(night, result)
@@ -147,6 +147,10 @@ class Nights(RuleBasedStateMachine):
             self.check_books()
             self.check_receipts(night, wanted, result.summary)
         self._after_a_kill = killed or (self._after_a_kill and result.refused)
+
+    def run_once(self, night: Night) -> Result:
+        """Let a night pass; that of a killed run ends with its cancellation."""
+        return self._runner.run(run(self.shop, night, self._edit_meanwhile))
 
     def _edit_meanwhile(self) -> None:
         """Somebody puts new rows first, and makes more of an entry."""
@@ -239,9 +243,9 @@ def _harm(file: Path, harm: str) -> None:
 Steps = Callable[[Any], object]
 
 
-def play(*steps: Steps) -> None:
+def play(*steps: Steps, kind: type[Nights] = Nights) -> None:
     """Play these steps on a machine that has just begun with one image of an entry and one of a row."""
-    machine = Nights()
+    machine = kind()
     try:
         machine.begin(count=1, rows=1)
         for step in steps:

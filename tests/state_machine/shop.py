@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline import Record, Selection, manifest
@@ -65,6 +66,8 @@ class Shop:
         self.folder = folder
         self.sandbox = sandbox
         self.wanted = Wanted()
+        self.limits: dict[str, Any] = {}
+        """What the job file says of its limits; most runs are given theirs."""
 
     @property
     def job(self) -> Path:
@@ -89,6 +92,7 @@ class Shop:
             "output": str(self.output),
             "aspect_ratios": ["1:1"],
             "prompts": [*prompts, {"file": "rows.jsonl"}],
+            **({"limits": self.limits} if self.limits else {}),
         }
         rows = [
             {"id": name, "prompt": prompt(name, entry), "count": entry.count}
