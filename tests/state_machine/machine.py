@@ -221,10 +221,10 @@ class Nights(RuleBasedStateMachine):
         assert books.billed - books.unresolved <= billed <= books.billed, f"{billed} billed, the ledger says {books}"
 
     def check_receipts(self, night: Night, wanted: dict[Image, str], summary: Summary) -> None:
-        """A plain run downloads what a run that was killed had paid for."""
+        """After a plain run, each picture is the latest that was paid for, by a run that was killed too."""
         if self._after_a_kill and night.selection == Selection() and night.fault == "none" and summary.exit_code == 0:
             left = sorted(self.shop.undelivered(wanted))
-            assert not left, f"paid for, and never downloaded: {left}"
+            assert not left, f"paid for, and not delivered: {left}"
 
 
 def _harm(file: Path, harm: str) -> None:

@@ -136,22 +136,21 @@ class Shop:
         return sum(came.get(row.client_request_id or "", 0) for row in rows)
 
     def undelivered(self, images: Mapping[Image, str]) -> Iterator[str]:
-        """The pictures in the latest paid answer for each of these images that nobody has ever tried to download."""
-        keys = {(record.prompt, record.index): record.key for record in self.records().values()}
+        """Those of these images that are not the one in the latest answer that was paid for."""
+        records = self.records()
         with LedgerReader(self.ledger) as ledger:
-            for image in images.keys() & keys.keys():
-                url = _latest(ledger.attempts(keys[image]), image[1])
-                if url is not None and not self.sandbox.books.gets(path_of(url)):
-                    yield f"{image}: {url}"
+            for image in images.keys() & records.keys():
+                latest = _latest(ledger.attempts(records[image].key), image[1])
+                if latest not in (None, records[image].client_request_id):
+                    yield f"{image}: paid for by {latest}, and is that of {records[image].client_request_id}"
 
 
 def _latest(attempts: list[Attempt], index: int) -> str | None:
-    """The URL of this image in the newest paid answer that covers it."""
+    """The newest attempt whose paid answer holds this image."""
     for attempt in reversed(attempts):
         if attempt.state == "paid" and index in attempt.indexes:
-            found, position = pictures(attempt), attempt.indexes.index(index)
-            if position < len(found):
-                return found[position].url
+            if attempt.indexes.index(index) < len(pictures(attempt)):
+                return attempt.id
     return None
 
 
