@@ -148,9 +148,9 @@ class Shop:
 def _latest(attempts: list[Attempt], index: int) -> str | None:
     """The newest attempt whose paid answer holds this image."""
     for attempt in reversed(attempts):
-        if attempt.state == "paid" and index in attempt.indexes:
-            if attempt.indexes.index(index) < len(pictures(attempt)):
-                return attempt.id
+        covers = attempt.state == "paid" and index in attempt.indexes
+        if covers and attempt.indexes.index(index) < len(pictures(attempt)):
+            return attempt.id
     return None
 
 
