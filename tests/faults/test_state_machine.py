@@ -32,7 +32,7 @@ TestKilledNights = pytest.mark.timeout(count(300, 7200))(KilledNights.TestCase)
 
 
 @pytest.mark.parametrize("selection", [Selection(force=True), Selection()], ids=["forced", "plain"])
-@pytest.mark.parametrize("commit", range(4, 12))
+@pytest.mark.parametrize("commit", range(3, 8))
 def test_what_a_run_that_was_killed_had_paid_for_is_fetched_by_the_next_one(selection: Selection, commit: int) -> None:
     killed: list[Result] = []
 
