@@ -33,7 +33,7 @@ FLOORS = [
     {"settings", "streams", "text", "store"},
     {
         *("models", "picture", "ledger", "manifest", "gate", "pool", "budget", "pace", "retry", "outage", "web"),
-        *("progress", "signed", "arguments", "limits", "fingerprint", "wanted"),
+        *("progress", "signed", "arguments", "limits", "fingerprint", "wanted", "charges"),
     },
     {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},
     {"produce", "worklist"},

@@ -91,8 +91,8 @@ async def test_a_gate_that_closes_while_the_intent_is_written_lets_nothing_out(
     producer = await bench.producer()
     intend = Ledger.intend
 
-    async def intend_and_close(*args: Any) -> None:
-        await intend(*args)
+    async def intend_and_close(*args: Any, **more: Any) -> None:
+        await intend(*args, **more)
         bench.gate.close(STOP)
 
     monkeypatch.setattr(Ledger, "intend", intend_and_close)

@@ -5,15 +5,16 @@ raised, and nobody can prove anything.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 
-from pipeline.api.wire import amount, parse_json, whole_number
+from pipeline.api.clock import ServerClock
+from pipeline.api.wire import amount, parse_json
 from pipeline.errors import KeyRefused, PipelineError, TryAgain
 from pipeline.model import CREDITS_PER_USD
 from pipeline.pace import Pace
@@ -25,8 +26,8 @@ LOGS = "/v2/logs"
 PAGE = 100
 """Rows of one page, at most."""
 
-MOST_ROWS = 1_000_000
-"""Rows of one query that are read: more than a fleet makes in a night. A log that has still more has no end."""
+MOST_ROWS = 250_000
+"""Rows of one window that are read, where the caller sets no lower bound: a quarter of an hour, at `CALLS_A_MINUTE`."""
 
 CALLS_A_MINUTE = 150
 """Calls of the log; the vendor answers 200 in a minute."""
@@ -40,14 +41,15 @@ TIMEOUT = 30.0
 MAX_PAGE = 4 * 1024 * 1024
 """Bytes of an answer that are read."""
 
-CENTURY = 3.2e9
-"""Seconds by which no clock is wrong."""
-
 _MISSING = frozenset({404, 405, 410, 501})
 
 
 class NoLog(PipelineError):
     """This endpoint has no such thing, or not in the vendor's form."""
+
+
+class TooLong(NoLog):
+    """The log has more rows than are to be read, or no end at all."""
 
 
 class NoAnswer(TryAgain):
@@ -63,8 +65,9 @@ class Logged:
         inference_id: The vendor's own id.
         created: When, in seconds since the epoch by the vendor's clock; None where it can't be read.
         model: The model's id.
-        credits: What it cost.
+        credits: What it cost; 0 where that can't be read.
         usd: The same in dollars, None where it does not say.
+        billed: Whether it was billed; None where the row does not prove it either way.
     """
 
     client_request_id: str | None
@@ -73,13 +76,14 @@ class Logged:
     model: str | None
     credits: int
     usd: float | None
+    billed: bool | None
 
 
 class Account:
     """The account behind one endpoint.
 
     Attributes:
-        skew: Seconds by which the vendor's clock is ahead of ours, as far as its answers have said; to the second.
+        server: The vendor's clock, by which all times of the log are.
     """
 
     def __init__(
@@ -93,8 +97,7 @@ class Account:
         self._session = session
         self._endpoint = endpoint
         self._pace = pace or Pace(CALLS_A_MINUTE)
-        self._clock = clock
-        self.skew = 0.0
+        self.server = ServerClock(clock)
 
     async def balance(self) -> float:
         """US dollars left on the account.
@@ -118,60 +121,52 @@ class Account:
             NoLog: The endpoint has no log.
             NoAnswer: It can't be read just now.
         """
-        now = self._clock()
-        async for _ in self.logged(now - 1, now):
-            break
+        now = self.server.now()
+        async with aclosing(self.logged(now - 1, now)) as rows:
+            async for _ in rows:
+                break
 
-    async def logged(self, start: float, end: float) -> AsyncIterator[Logged]:
+    async def logged(self, start: float, end: float, *, most: int | None = None) -> AsyncGenerator[Logged, None]:
         """Every request that the vendor has taken from `start` until before `end`, newest first.
 
         Rows may come twice where others are booked meanwhile: they are paged by offset, from the newest on.
 
         Args:
-            start: Seconds since the epoch, by our clock.
+            start: Seconds since the epoch, by the vendor's clock.
             end: The same.
+            most: Rows that are read in each window of `LONGEST_WINDOW`; `MOST_ROWS` by default.
 
         Raises:
             KeyRefused: The key is not valid.
-            NoLog: The endpoint has no log.
+            NoLog: The endpoint has no log; `TooLong` after `most` rows, where there are more.
             NoAnswer: It can't be read just now.
         """
         while start < end:
             until = end
             end = max(start, end - LONGEST_WINDOW)
-            async for row in self._window(end, until):
+            async for row in self._window(end, until, MOST_ROWS if most is None else most):
                 yield row
 
-    async def _window(self, start: float, end: float) -> AsyncIterator[Logged]:
+    async def _window(self, start: float, end: float, most: int) -> AsyncGenerator[Logged, None]:
         offset, more = 0, True
         before: list[Any] = []
         while more:
             await self._pace.turn()
             query: dict[str, str | int] = {
-                "start": self._moment(start),
-                "end": self._moment(end),
+                "start": _moment(start),
+                "end": _moment(end),
                 "limit": PAGE,
                 "offset": offset,
             }
-            found = await self._get(LOGS, query)
-            rows, pagination = found.get("data"), found.get("pagination")
-            if not isinstance(rows, list) or not isinstance(pagination, dict):
-                raise NoLog("the log is not in the vendor's form")
+            rows, more = _page(await self._get(LOGS, query), offset)
             if rows and rows == before:
                 raise NoLog("the log gives the same page again and again")
             before = rows
-            if offset >= MOST_ROWS:
-                raise NoLog("the log does not come to an end")
+            if rows and offset >= most:
+                raise TooLong(f"the log has more than {most:,} rows from {_moment(start)} to {_moment(end)}")
             for row in rows:
-                if isinstance(row, dict):
-                    yield _logged(row)
+                yield _logged(row if isinstance(row, dict) else {})
             offset += len(rows)
-            more = bool(rows) and bool(pagination.get("has_more"))
-
-    def _moment(self, seconds: float) -> str:
-        """A moment of our clock on the vendor's, RFC 3339."""
-        moment = datetime.fromtimestamp(seconds + self.skew, UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     async def _get(self, path: str, query: Mapping[str, str | int]) -> dict[str, Any]:
         key = self._endpoint.key
@@ -184,7 +179,7 @@ class Account:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             ) as response:
-                self._set_clock(response.headers.get("Date"))
+                self.server.hear(response.headers.get("Date"))
                 body = bytearray()
                 async for piece in response.content.iter_any():
                     body += piece
@@ -194,14 +189,6 @@ class Account:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # Only the type is told: the texts of some of these hold the request's headers, and with them the key.
             raise NoAnswer(f"{path} can't be read ({type(error).__name__})") from None
-
-    def _set_clock(self, date: str | None) -> None:
-        try:
-            ahead = parsedate_to_datetime(date or "").timestamp() - self._clock()
-        except (ValueError, TypeError, OverflowError):
-            return
-        # The header tells whole seconds: what is less than a few of them is no skew, and a century is no clock.
-        self.skew = ahead if 5 < abs(ahead) < CENTURY else 0.0
 
 
 def _understood(path: str, status: int, body: bytes) -> dict[str, Any]:
@@ -220,20 +207,76 @@ def _understood(path: str, status: int, body: bytes) -> dict[str, Any]:
     return found
 
 
+def _moment(seconds: float) -> str:
+    """A moment of the vendor's clock, RFC 3339."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _page(found: Mapping[str, Any], offset: int) -> tuple[list[Any], bool]:
+    """The rows of one page of the log, and whether there may be more.
+
+    A page is the last one only where the log says so: a server that names no `has_more`, or no `pagination` at all, is
+    asked until it gives an empty page, for a charge on a page that nobody reads would pass for "not billed".
+
+    Raises:
+        NoLog: It is not in the vendor's form, or contradicts itself.
+    """
+    rows, pagination = found.get("data"), found.get("pagination")
+    if not isinstance(rows, list) or not (rows or offset or isinstance(pagination, dict)):
+        raise NoLog("the log is not in the vendor's form")
+    said: Mapping[str, Any] = pagination if isinstance(pagination, dict) else {}
+    more, total = said.get("has_more"), said.get("total")
+    left = isinstance(total, int) and offset + len(rows) < total
+    if not rows:
+        if more is True or left:
+            raise NoLog("the log says that there is more, and gives none")
+        return [], False
+    return rows, left or more is not False
+
+
 def _logged(row: Mapping[str, Any]) -> Logged:
-    found = row.get("cost")
-    cost: Mapping[str, Any] = found if isinstance(found, dict) else {}
-    dollars, credits_ = amount(cost.get("usd")), whole_number(cost.get("credits"))
-    if credits_ is None:
-        credits_ = round((dollars or 0.0) * CREDITS_PER_USD)
+    cost = row.get("cost")
+    tokens = _tokens(cost)
     return Logged(
         client_request_id=_text(row.get("client_request_id")),
         inference_id=_text(row.get("inference_id")),
         created=_seconds(row.get("created")),
         model=_text(row.get("model")),
-        credits=0 if row.get("status") == "failed" else credits_,
-        usd=dollars,
+        credits=tokens or 0,
+        usd=amount(cost.get("usd")) if isinstance(cost, dict) else None,
+        billed=_billed(row.get("status"), tokens),
     )
+
+
+def _billed(status: Any, tokens: int | None) -> bool | None:
+    """Whether a row proves that its request was billed, or that it was not.
+
+    Three cases: 1. `failed`, and no cost: not billed; the vendor documents that a failed request costs nothing.
+    2. `succeeded`, or a log that names no status, and a cost: billed. 3. All else proves nothing: still pending, failed
+    and yet with a cost, succeeded for nothing, a cost that can't be read. A charge may come of it, or a refund.
+    """
+    word = status.strip().lower() if isinstance(status, str) else status
+    if word == "failed" and tokens == 0:
+        return False
+    return True if word in ("succeeded", None) and tokens else None
+
+
+def _tokens(cost: Any) -> int | None:
+    """What a row says that its request cost; 0 where it names no cost, None where it can't be read.
+
+    A bare number can't: it may be dollars as well as credits.
+    """
+    if cost is None:
+        return 0
+    if not isinstance(cost, dict):
+        return None
+    named = {name: cost.get(name) for name in ("credits", "usd") if cost.get(name) is not None}
+    sums = {name: amount(value) for name, value in named.items()}
+    if found := sums.get("credits"):
+        return max(1, int(found))
+    if dollars := sums.get("usd"):
+        return max(1, round(dollars * CREDITS_PER_USD))
+    return None if None in sums.values() else 0
 
 
 def _text(value: Any) -> str | None:

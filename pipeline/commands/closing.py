@@ -57,7 +57,7 @@ def close(run: "Run", store: Store, ledger: Ledger, plan: Planner, summary: Summ
         failures=tuple(outcome.failures),
         pending=outcome.counted["pending"],
         maybe_billed=_told(ledger, LedgerReader.maybe_billed),
-        lost=_told(ledger, lambda found: found.lost(since=run.started_at)),
+        lost=_told(ledger, lambda found: found.lost(run=run.id)),
         books=books,
         sandbox=run.endpoint.sandbox or bool(books.answers and _books(ledger, run.id, sandbox=True).answers),
         reason=str(reason) if reason else None,

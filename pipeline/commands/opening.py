@@ -43,14 +43,17 @@ def pictures(attempt: Attempt) -> Sequence[GeneratedImage]:
     return generation.images if generation else ()
 
 
-def read_again(ledger: Ledger) -> None:
-    """Write down what the paid answers hold that a killed run took in and had no time to read."""
+def read_again(ledger: Ledger, run: str) -> None:
+    """Write down what the paid answers hold that a killed run took in and had no time to read.
+
+    `run` is the id of the run that reads them, and that reports those which can't be read.
+    """
     for attempt in ledger.unread():
         generation = _read(attempt)
         if generation:
             ledger.understood(attempt.id, len(generation.images), generation.tokens_used, generation.usd)
         else:
-            ledger.lose_unreadable(attempt.id, utc_now(), "paid for, but the answer can't be read")
+            ledger.lose_unreadable(attempt.id, utc_now(), "paid for, but the answer can't be read", run)
 
 
 def _read(attempt: Attempt) -> Generation | None:

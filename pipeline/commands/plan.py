@@ -155,7 +155,7 @@ def plan(
     require_ledger(job)
     wanted = _Wanted()
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
-        total.budget_left = _budget_left(job, ledger, sandbox=endpoint.sandbox)
+        total.budget_left = _budget_left(job, ledger, endpoint.base_or_sandbox)
         for decision in planner(job, ledger, endpoint, selection).decisions(jobfile.expand(job)):
             total.add(decision)
             wanted.add(decision.item)
@@ -166,11 +166,11 @@ def plan(
     yield total
 
 
-def _budget_left(job: Job, ledger: LedgerReader, *, sandbox: bool) -> int | None:
+def _budget_left(job: Job, ledger: LedgerReader, base: str) -> int | None:
     cap, window = cap_of(job.limits), job.limits.budget_window
     if cap is None or window is None:
         return cap
-    return max(0, cap - ledger.spent_since(view.utc(time.time() - window), sandbox=sandbox))
+    return max(0, cap - ledger.spent_since(view.utc(time.time() - window), base=base))
 
 
 def decision_lines(decision: Decision) -> Iterator[str]:

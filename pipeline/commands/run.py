@@ -73,12 +73,12 @@ class Run:
         require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
             base, self.started_at = self.endpoint.base_or_sandbox, view.utc_now()
-            read_again(ledger)
+            read_again(ledger, self.id)
             plan = planner(self.job, ledger, self.endpoint, self.selection)
             work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
             work.plan()
             self._spare_paid_pictures(work, ledger)
-            begun = bool(work or ledger.killed_runs() or ledger.in_doubt(base))
+            begun = bool(work or ledger.killed_runs() or ledger.in_doubt(base, self.started_at))
             reason: StopRun | None = None
             summary = self._summary()
             if begun:
@@ -152,6 +152,7 @@ class Run:
             absurd_cost=tally.absurd_cost,
             not_remade=producer.not_remade,
             renamed=producer.names.renamed,
+            unrecorded=producer.settler.lookup.unknown_to_ledger,
         )
 
     async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, work: WorkList, gate: Gate) -> bool:
@@ -165,14 +166,16 @@ class Run:
         settler, limits, planned_again = producer.settler, self.job.limits, False
         try:
             with gate.waiting():
-                if ledger.in_doubt(self.endpoint.base_or_sandbox):
+                if ledger.in_doubt(self.endpoint.base_or_sandbox, view.utc_now()):
                     await settler.lookup.catch_up(settler.settle)
                     work.plan()
                     planned_again = True
                 await preflight(work, limits, store, ledger, settler.lookup.account, producer.asker.budget)
+                if work.asked:
+                    await settler.lookup.find_unrecorded(lambda: iter(self.job.wanted))
             if limits.budget_window is not None:
                 since = view.utc(time.time() - limits.budget_window)
-                producer.asker.budget.begin(ledger.spent_since(since, sandbox=self.endpoint.sandbox))
+                producer.asker.budget.begin(ledger.spent_since(since, base=self.endpoint.base_or_sandbox))
         except GateClosed:
             pass
         except StopRun as reason:

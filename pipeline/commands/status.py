@@ -9,7 +9,15 @@ from typing import Any
 from pipeline import jobfile, manifest
 from pipeline.commands.failures import RETRY, Failure, Outcome, failure_lines
 from pipeline.commands.opening import job_or_folder, ledger_path
-from pipeline.commands.summary import MaybePaid, books_dict, books_line, cost_line, maybe_dicts, maybe_lines
+from pipeline.commands.summary import (
+    MaybePaid,
+    books_dict,
+    books_line,
+    cost_line,
+    maybe_dicts,
+    maybe_lines,
+    undelivered_lines,
+)
 from pipeline.errors import UsageError
 from pipeline.ledger import Books, LedgerReader
 from pipeline.model import Job, Record
@@ -78,6 +86,8 @@ class Status:
         unfinished: A run is under way, or was killed: more images may be wanted than the manifest speaks of yet.
         maybe_billed: By the ledger: attempts of any run that may have been billed without an answer.
         lost: By the ledger: attempts of any run that were billed without an answer that can be used.
+        accepted: By the ledger: attempts that an asynchronous API has taken in, and whose pictures were never had.
+        unanswered: By the ledger: attempts that were sent and have no outcome yet: a run is at work, or was killed.
         books: By the ledger: what the attempts of all runs have cost; of those in a sandbox, nothing.
         sandbox_books: The same of the runs that a sandbox answered: nothing was billed in them.
     """
@@ -96,6 +106,8 @@ class Status:
     unfinished: bool = False
     maybe_billed: tuple[MaybePaid, ...] = ()
     lost: tuple[MaybePaid, ...] = ()
+    accepted: tuple[MaybePaid, ...] = ()
+    unanswered: tuple[MaybePaid, ...] = ()
     books: Books = field(default_factory=Books)
     sandbox_books: Books = field(default_factory=Books)
 
@@ -122,6 +134,8 @@ class Status:
             "failures": [failure.as_dict() for failure in self.failures],
             "maybe_billed": maybe_dicts(self.maybe_billed),
             "lost": maybe_dicts(self.lost),
+            "accepted": maybe_dicts(self.accepted),
+            "unanswered": maybe_dicts(self.unanswered),
             "books": books_dict(self.books),
             "sandbox_books": books_dict(self.sandbox_books),
         }
@@ -138,6 +152,9 @@ class Status:
             lines.append(f"  {plural(self.not_in_job, 'more image')} in the manifest, no longer in the job")
         lines += maybe_lines(self.lost, "billed without an answer that can be used")
         lines += maybe_lines(self.maybe_billed)
+        lines += maybe_lines(self.accepted, "accepted by an asynchronous API, without a picture so far")
+        lines += maybe_lines(self.unanswered, "without an answer yet (a run is at work, or was killed)")
+        lines += undelivered_lines(self.books)
         if self.broken_lines:
             lines.append(f"  {plural(self.broken_lines, 'line')} can't be read; the next run writes the manifest anew")
         return lines
@@ -209,6 +226,8 @@ def status(source: Job | str | PathLike[str]) -> Status:
     with LedgerReader(ledger_path(output, job.state_dir if job else None)) as ledger:
         found.maybe_billed = tuple(MaybePaid.of(attempt) for attempt in ledger.ever_maybe_billed())
         found.lost = tuple(MaybePaid.of(attempt) for attempt in ledger.lost())
+        found.accepted = tuple(MaybePaid.of(attempt) for attempt in ledger.in_state("accepted"))
+        found.unanswered = tuple(MaybePaid.of(attempt) for attempt in ledger.in_state("intent"))
         found.books, found.sandbox_books = ledger.books(sandbox=False), ledger.books(sandbox=True)
         found.unfinished = job is None and ledger.killed_runs() > 0
         _count(found, wanted(job, records), ledger)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.charges import Unrecorded
 from pipeline.commands.failures import RETRY, Failure, failure_lines
 from pipeline.ledger import Attempt, Books
 from pipeline.model import CREDITS_PER_USD
@@ -67,6 +68,7 @@ class Summary:
         maybe_billed: Attempts of this run, or of one that was killed before it, that may have been billed.
         lost: Attempts found in this run to have been billed without an answer that can be used.
         books: What this run's attempts have cost.
+        unrecorded: Charges for this job's images, made before this run, that the ledger does not know.
         seconds: How long the run took.
     """
 
@@ -95,6 +97,7 @@ class Summary:
     maybe_billed: tuple[MaybePaid, ...] = ()
     lost: tuple[MaybePaid, ...] = ()
     books: Books = field(default_factory=Books)
+    unrecorded: Unrecorded | None = None
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,6 +111,7 @@ class Summary:
         found["maybe_billed"] = maybe_dicts(self.maybe_billed)
         found["lost"] = maybe_dicts(self.lost)
         found["books"] = books_dict(self.books)
+        found["unrecorded"] = self.unrecorded.as_dict() if self.unrecorded else None
         return found
 
     def lines(self, retry: str = RETRY) -> list[str]:
@@ -129,7 +133,8 @@ class Summary:
     def trouble(self, retry: str = RETRY) -> list[str]:
         """What has gone wrong, and what helps; nothing where nothing has."""
         found = self._trouble(retry)
-        wrong = self.selected_failed or self.not_remade or self.lost or self.maybe_billed
+        strange = self.unrecorded and self.unrecorded.requests
+        wrong = self.selected_failed or self.not_remade or self.lost or self.maybe_billed or strange
         return [self._head(), *found] if wrong else []
 
     def _head(self) -> str:
@@ -154,7 +159,9 @@ class Summary:
         if self.pending:
             lines.append(f"  {plural(self.pending, 'image')} not made yet")
         lines += maybe_lines(self.lost, "billed without an answer that can be used")
-        return lines + maybe_lines(self.maybe_billed)
+        lines += maybe_lines(self.maybe_billed)
+        lines += undelivered_lines(self.books, sandbox=self._in_sandbox())
+        return [*lines, f"  {self.unrecorded.said()}"] if self.unrecorded else lines
 
     def _in_sandbox(self) -> bool:
         return self.sandbox or self.endpoint == SANDBOX
@@ -207,6 +214,14 @@ def books_dict(books: Books) -> dict[str, int]:
     return {name: getattr(books, name) for name in names}
 
 
+def undelivered_lines(books: Books, *, sandbox: bool = False) -> list[str]:
+    """Pictures that are paid for and were never fetched, as a person reads it; none of it in a `sandbox`."""
+    if sandbox or not books.undelivered:
+        return []
+    money = f"{grouped(books.undelivered)} tokens ({usd(books.undelivered / CREDITS_PER_USD)})"
+    return [f"  paid for and not downloaded yet: {money}; the next run fetches it, at no cost"]
+
+
 def maybe_lines(maybe: Sequence[MaybePaid], what: str = "may have been billed without an answer") -> list[str]:
     """Attempts that brought nothing and cost, or may have cost, their price, as a person reads it."""
     if not maybe:
@@ -214,7 +229,8 @@ def maybe_lines(maybe: Sequence[MaybePaid], what: str = "may have been billed wi
     tokens = sum(attempt.tokens or 0 for attempt in maybe)
     lines = [f"  {what}: {plural(len(maybe), 'request')}, {grouped(tokens)} tokens ({usd(tokens / CREDITS_PER_USD)})"]
     lines += [
-        f"    {attempt.client_request_id} ({attempt.item}, {grouped(attempt.tokens or 0)} tokens): {attempt.error}"
+        f"    {attempt.client_request_id} ({attempt.item}, {grouped(attempt.tokens or 0)} tokens)"
+        f"{f': {attempt.error}' if attempt.error else ''}"
         for attempt in maybe[:MAYBE_SHOWN]
     ]
     if len(maybe) > MAYBE_SHOWN:

@@ -52,13 +52,14 @@ async def wire(
         note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
     https_only = endpoint.base.startswith("https:")
     budget = Budget(cap_of(limits))
+    account, settle = Account(api, endpoint), settle_seconds(limits, base)
     settler = Settler(
         ledger=ledger,
         gate=gate,
-        lookup=Lookup(base, ledger, Account(api, endpoint), budget, limits.request_timeout, note),
+        lookup=Lookup(base, ledger, account, budget, limits.request_timeout, note, settle),
         lost_budget=LostBudget(limits.budget_lost, planned, dear=models.dearest),
         note=note,
-        settle=settle_seconds(limits, base),
+        settle=settle,
         on_maybe=limits.on_maybe,
         patience=limits.patience,
     )
@@ -75,6 +76,7 @@ async def wire(
         base=endpoint.base,
         free_bytes=store.free_bytes,
         note=note,
+        server=account.server,
         unusable=UnusableStreak(limits.unusable_answers),
     )
     return Producer(

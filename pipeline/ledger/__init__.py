@@ -1,7 +1,8 @@
 """What was asked, what was paid for, and what became of it."""
 
-from pipeline.ledger.reading import CHECKS, ELSEWHERE, LedgerReader
+from pipeline.ledger.reading import LedgerReader
+from pipeline.ledger.refusals import ELSEWHERE
 from pipeline.ledger.rows import Attempt, Books, ImageRow, Known, Recipe
 from pipeline.ledger.writing import Ledger
 
-__all__ = ["CHECKS", "ELSEWHERE", "Attempt", "Books", "ImageRow", "Known", "Ledger", "LedgerReader", "Recipe"]
+__all__ = ["ELSEWHERE", "Attempt", "Books", "ImageRow", "Known", "Ledger", "LedgerReader", "Recipe"]

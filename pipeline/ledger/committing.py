@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger.reading import REFUSALS, storage_failed
+from pipeline.ledger.refusals import REFUSALS, storage_failed
 from pipeline.ledger.rows import LARGE_ANSWER, Statement
 
 if TYPE_CHECKING:

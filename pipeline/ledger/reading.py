@@ -1,69 +1,30 @@
 """What the ledger says. Reading needs no lock, and may go on while a run writes."""
 
 import itertools
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import starmap
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, Books, ImageRow, Known, Recipe, columns
+from pipeline.ledger.billing import ATTEMPT, WITHOUT_ANSWER, BillingReader, attempt_of
+from pipeline.ledger.refusals import ELSEWHERE, REFUSALS, storage_failed
+from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, ImageRow, Known, Recipe, columns
 from pipeline.model import Item
 from pipeline.store import open_regular, refuse_other
 
-_ATTEMPT = columns(Attempt)
-_WITHOUT_ANSWER = _ATTEMPT.replace("answer", "NULL AS answer")
 _IMAGE = columns(ImageRow)
-_FIRST = (0,)
 _RECIPE = columns(Recipe)
-_RUNS_OF_BASE = "SELECT id FROM runs WHERE base = ?"
-
-CHECKS = 3
-"""How often a log is asked about what it does not know: when it is settled, at the end of that run, and at the
-beginning of the next."""
-
-REFUSALS = (sqlite3.Error, ValueError, OverflowError)
-"""What SQLite and its Python module raise: the last two of a text or a number that is none, as damage makes them."""
 
 AT_ONCE = 500
 """Items that the ledger is asked about in one query."""
 
-_BOOKS = """
-SELECT CASE
-        WHEN state = 'lost' THEN 'lost'
-        WHEN state != 'paid' THEN 'unresolved'
-        WHEN delivered IS NULL THEN 'undelivered'
-        WHEN delivered = 0 THEN 'filtered'
-        WHEN lost >= delivered THEN 'lost'
-        WHEN files + lost = 0 THEN 'undelivered'
-        ELSE 'delivered' END AS kind,
-    count(*), sum(cost),
-    sum(CASE WHEN delivered > lost THEN cost * lost / delivered ELSE 0 END),
-    sum(CASE WHEN files + lost BETWEEN 1 AND delivered - 1
-        THEN cost * (delivered - files - lost) / delivered ELSE 0 END),
-    sum(state = 'paid'), sum(state = 'paid' AND tokens IS NULL AND usd IS NULL)
-FROM (
-    SELECT state, delivered, lost, tokens, usd, coalesce(tokens, price, 0) AS cost,
-        (SELECT count(*) FROM takes WHERE attempt = attempts.id AND takes.state = 'saved') AS files
-    FROM attempts
-    WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND (:run IS NULL OR run = :run)
-        AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
-        AND (:sandbox IS NULL OR (run IN (SELECT id FROM runs WHERE base = 'sandbox'
-            UNION SELECT run FROM attempts WHERE made_by IS NOT NULL)) = :sandbox)
-)
-GROUP BY kind
-"""
-"""Attempts; tokens; what of those tokens pictures cost that are lost, and that are still to be fetched, from an answer
-that was delivered in part; paid answers; paid answers that gave no cost. `:sandbox`: 1 for runs that a sandbox answered
-alone, 0 for the others."""
 
-
-class LedgerReader:
+class LedgerReader(BillingReader):
     """The ledger of one output folder, to look things up in. A context manager.
 
     Where there is no ledger yet it reads as an empty one, and none is made.
@@ -116,110 +77,14 @@ class LedgerReader:
 
     def attempts(self, key: str, *, answers: bool = True) -> list[Attempt]:
         """Every attempt made for this key, oldest first; without their `answers`, which may be large, on request."""
-        chosen = _ATTEMPT if answers else _WITHOUT_ANSWER
+        chosen = ATTEMPT if answers else WITHOUT_ANSWER
         query = f"SELECT {chosen} FROM attempts WHERE key = ? ORDER BY seq"
-        return [_attempt(row) for row in self._read(query, (key,))]
-
-    def attempt(self, id: str) -> Attempt | None:  # noqa: A002
-        """The attempt of this id, with its answer; None where there is none."""
-        rows = self._read(f"SELECT {_ATTEMPT} FROM attempts WHERE id = ?", (id,))
-        return _attempt(rows[0]) if rows else None
+        return [attempt_of(row) for row in self._read(query, (key,))]
 
     def unread(self) -> list[Attempt]:
         """Paid attempts of runs that were killed before they could write down what the answer holds."""
-        query = f"SELECT {_ATTEMPT} FROM attempts WHERE state = 'paid' AND delivered IS NULL AND answer IS NOT NULL"
-        return [_attempt(row) for row in self._read(query, ())]
-
-    def maybe_billed(self) -> list[Attempt]:
-        """The attempts that may have been billed without an answer and that no run has reported yet, oldest first."""
-        query = (
-            f"SELECT {_ATTEMPT} FROM attempts WHERE state = 'maybe' "
-            "AND run IN (SELECT id FROM runs WHERE ended_at IS NULL) ORDER BY seq"
-        )
-        return [_attempt(row) for row in self._read(query, ())]
-
-    def ever_maybe_billed(self) -> list[Attempt]:
-        """Every attempt of any run that may have been billed without an answer, oldest first."""
-        return self._without_answers("state = 'maybe' ORDER BY seq")
-
-    def lost(self, *, since: str = "") -> list[Attempt]:
-        """The attempts that were billed and never gave an answer that can be read, settled at a time or later."""
-        return self._without_answers("state = 'lost' AND coalesce(settled_at, ended_at) >= ? ORDER BY seq", since)
-
-    def unsettled(self, base: str) -> list[Attempt]:
-        """The attempts sent to `base` that may have been billed, and of which no log has been asked yet."""
-        where = f"state = 'maybe' AND settled_at IS NULL AND run IN ({_RUNS_OF_BASE}) ORDER BY seq"
-        return self._without_answers(where, base)
-
-    def to_check_again(self, base: str, checks: int) -> list[Attempt]:
-        """The attempts sent to `base` that a log did not know, and that were looked up fewer than `checks` times."""
-        where = f"state = 'unbilled' AND checks < ? AND run IN ({_RUNS_OF_BASE}) ORDER BY seq"
-        return self._without_answers(where, checks, base)
-
-    def in_doubt(self, base: str) -> bool:
-        """Whether a log is to be asked about attempts of earlier runs that were sent to `base`."""
-        return bool(self.unsettled(base) or self.to_check_again(base, CHECKS))
-
-    def attempts_of(self, base: str) -> Iterator[Attempt]:
-        """Every attempt sent to `base`, oldest first, without its answer."""
-        query = f"SELECT {_WITHOUT_ANSWER} FROM attempts WHERE run IN ({_RUNS_OF_BASE}) ORDER BY seq"
-        return map(_attempt, self._stream(query, base))
-
-    def first_attempt(self, base: str) -> str | None:
-        """When the first attempt was sent to `base`, or None where there was none."""
-        (found,) = self._read(f"SELECT min(created_at) FROM attempts WHERE run IN ({_RUNS_OF_BASE})", (base,))[0]
-        return None if found is None else str(found)
-
-    def runs_of(self, base: str) -> list[str]:
-        """The ids of the runs that sent their requests to `base`, oldest first."""
-        return [run for (run,) in self._read(f"{_RUNS_OF_BASE} ORDER BY started_at", (base,))]
-
-    def base_of(self, attempt: str) -> str | None:
-        """Where an attempt was sent."""
-        rows = self._read("SELECT base FROM runs JOIN attempts ON runs.id = run WHERE attempts.id = ?", (attempt,))
-        return rows[0][0] if rows else None
-
-    def knows(self, inference_id: str | None) -> bool:
-        """Whether an answer with the vendor's id has come."""
-        return bool(self._read("SELECT 1 FROM attempts WHERE inference_id = ? LIMIT 1", (inference_id,)))
-
-    def spent_since(self, at: str, *, sandbox: bool) -> int:
-        """Tokens that attempts since a time have cost or may have cost, in the sandbox or outside of it."""
-        query = (
-            "SELECT coalesce(sum(coalesce(tokens, price, 0)), 0) FROM attempts "
-            "WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND created_at >= ? "
-            f"AND run IN (SELECT id FROM runs WHERE base {'=' if sandbox else '!='} 'sandbox')"
-        )
-        return int(self._read(query, (at,))[0][0])
-
-    def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> Books:
-        """What the attempts of one run, of all that went to one base, or of all have cost.
-
-        Args:
-            run: Id of the run; all by default.
-            base: Where the requests went; anywhere by default.
-            sandbox: True for the runs that a sandbox answered, False for the others; both by default.
-        """
-        rows = self._read(_BOOKS, {"run": run, "base": base, "sandbox": sandbox})
-        found = {kind: sums for kind, *sums in rows}
-        delivered, undelivered, filtered, gone, unresolved = (
-            found.get(kind, (0, 0, 0, 0)) for kind in ("delivered", "undelivered", "filtered", "lost", "unresolved")
-        )
-        return Books(
-            delivered=delivered[1] - delivered[2] - delivered[3],
-            undelivered=undelivered[1] + delivered[3],
-            filtered=filtered[1],
-            lost=gone[1] + delivered[2],
-            unresolved=unresolved[1],
-            requests=(delivered[0], undelivered[0], filtered[0], gone[0], unresolved[0]),
-            answers=sum(sums[4] for sums in found.values()),
-            unknown_cost=sum(sums[5] for sums in found.values()),
-        )
-
-    def sandbox_runs(self) -> frozenset[str]:
-        """The ids of the runs that a sandbox answered: nothing was paid in them."""
-        query = "SELECT id FROM runs WHERE base = 'sandbox' UNION SELECT run FROM attempts WHERE made_by IS NOT NULL"
-        return frozenset(run for (run,) in self._read(query, ()))
+        query = f"SELECT {ATTEMPT} FROM attempts WHERE state = 'paid' AND delivered IS NULL AND answer IS NOT NULL"
+        return [attempt_of(row) for row in self._read(query, ())]
 
     def last_run(self) -> str | None:
         """When the newest run began, or None where there was none."""
@@ -292,24 +157,6 @@ class LedgerReader:
         query = "SELECT count(*), coalesce(sum(tokens), 0), coalesce(sum(usd), 0.0) FROM attempts"
         attempts, tokens, usd = self._read(query, ())[0]
         return attempts, tokens, usd
-
-    def _without_answers(self, where: str, *parameters: Any) -> list[Attempt]:
-        return [
-            _attempt(row) for row in self._read(f"SELECT {_WITHOUT_ANSWER} FROM attempts WHERE {where}", parameters)
-        ]
-
-    def _stream(self, query: str, *parameters: Any) -> Iterator[Any]:
-        try:
-            with closing(self._reader.execute(query, parameters)) as cursor:
-                yield from cursor
-        except REFUSALS as error:
-            raise storage_failed(self.path, error) from None
-
-    def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
-        try:
-            return self._reader.execute(query, parameters).fetchall()
-        except REFUSALS as error:
-            raise storage_failed(self.path, error) from None
 
 
 def _marks(values: Sequence[str]) -> str:
@@ -435,26 +282,6 @@ def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
         return
     steps = [MIGRATIONS[number] for number in range(version, VERSION)] if version else [SCHEMA]
     connection.executescript(f"BEGIN IMMEDIATE; {' '.join(steps)} PRAGMA user_version = {VERSION}; COMMIT;")
-
-
-ELSEWHERE = "keep it on a local disk with `state_dir:` in the job"
-"""The cure for a file system that can't hold a ledger or its lock."""
-
-
-def storage_failed(path: Path, error: Exception) -> StorageFailed:
-    """What SQLite or the operating system said, for people."""
-    return StorageFailed(f"the ledger {path} can't be used: {error}; check the disk's space and permissions")
-
-
-def _attempt(row: Sequence[Any]) -> Attempt:
-    known = list(row)
-    try:
-        known[6] = _FIRST if row[6] == "[0]" else tuple(json.loads(row[6]))
-    except (ValueError, TypeError):
-        raise StorageFailed(
-            f"the ledger is damaged: attempt {row[1]} asks for nothing; bring it back from a copy"
-        ) from None
-    return Attempt(*known)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:

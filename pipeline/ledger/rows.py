@@ -34,17 +34,24 @@ CREATE TABLE attempts (
     checks INTEGER NOT NULL DEFAULT 0,       -- how often the log has been read for it
     lost INTEGER NOT NULL DEFAULT 0,         -- pictures of the answer that can't be had any more
     skew REAL,                               -- seconds by which the server's clock was ahead of ours; NULL: unknown
-    ticket TEXT                              -- JSON: what an asynchronous API gave to ask for the picture with
+    ticket TEXT,                             -- JSON: what an asynchronous API gave to ask for the picture with
+    settled_by TEXT,                         -- the run that read the log for it last, or found its answer unreadable
+    next_look TEXT                           -- when the log is to be read for it once more; NULL: never
 ) STRICT;
 """
 
-_INDEXES = """
+_INDEXES_OF_2 = """
 CREATE INDEX attempts_by_key ON attempts (key);
 CREATE INDEX attempts_open ON attempts (seq) WHERE state IN ('intent', 'maybe');
 CREATE INDEX attempts_unread ON attempts (seq) WHERE state = 'paid' AND delivered IS NULL;
 CREATE INDEX attempts_by_inference ON attempts (inference_id) WHERE inference_id IS NOT NULL;
 CREATE INDEX attempts_unbilled ON attempts (seq) WHERE state = 'unbilled';
 """
+
+_INDEXES = _INDEXES_OF_2.replace(
+    "CREATE INDEX attempts_unbilled ON attempts (seq) WHERE state = 'unbilled';",
+    "CREATE INDEX attempts_to_look_up ON attempts (seq) WHERE next_look IS NOT NULL;",
+)
 
 _TAKES = """
 CREATE TABLE takes (                         -- every picture of a paid answer that became a file, or never will
@@ -119,7 +126,7 @@ ALTER TABLE attempts RENAME TO attempts_1;
 {_ATTEMPTS_OF_2}
 INSERT INTO attempts ({_OF_1}) SELECT {_OF_1} FROM attempts_1;
 DROP TABLE attempts_1;
-{_INDEXES}{_FOLDER}
+{_INDEXES_OF_2}{_FOLDER}
 ALTER TABLE runs ADD COLUMN base TEXT;
 UPDATE runs SET base = CASE endpoint WHEN 'aimlapi' THEN 'https://api.aimlapi.com' ELSE endpoint END;
 """,
@@ -129,6 +136,8 @@ ALTER TABLE attempts RENAME TO attempts_2;
 INSERT INTO attempts ({_OF_2}) SELECT {_OF_2} FROM attempts_2;
 DROP TABLE attempts_2;
 {_INDEXES}{_TAKES}{_TAKES_OF_2}
+UPDATE attempts SET next_look = settled_at WHERE settled_at IS NOT NULL AND (state = 'maybe' OR
+    (state = 'unbilled' AND checks < 3));
 """,
 }
 """What makes tables of a version into those of the next one."""
@@ -161,6 +170,8 @@ class Attempt:
     lost: int
     skew: float | None = None
     ticket: str | None = None
+    settled_by: str | None = None
+    next_look: str | None = None
 
     @property
     def open(self) -> bool:

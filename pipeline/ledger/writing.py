@@ -17,12 +17,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.ledger.reading import REFUSALS, LedgerReader, check, connect, storage_failed
-from pipeline.ledger.rows import LARGE_ANSWER, ImageRow, Recipe, Statement, columns, image_values, marks
+from pipeline.ledger import statements
+from pipeline.ledger.reading import LedgerReader, check, connect
+from pipeline.ledger.refusals import REFUSALS, storage_failed
+from pipeline.ledger.rows import LARGE_ANSWER, ImageRow
 from pipeline.model import Item
-
-_INSERT_IMAGE = f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})"
-_INSERT_RECIPE = f"INSERT OR REPLACE INTO recipes ({columns(Recipe)}) VALUES ({marks(Recipe)})"
 
 
 class Ledger(LedgerReader):
@@ -51,6 +50,8 @@ class Ledger(LedgerReader):
         from pipeline.ledger.committing import Committer
 
         self._committer = Committer(self._writer, path)
+        self.run: str | None = None
+        """The run that writes, once one has begun."""
 
     def close(self) -> None:
         """Commit what is still waiting and close the file."""
@@ -64,6 +65,7 @@ class Ledger(LedgerReader):
 
         `endpoint` is the job's word for where it asks, `base` the place itself.
         """
+        self.run = run
         self._committer.write_now(
             ("DELETE FROM stamp", ()),
             (
@@ -122,14 +124,22 @@ class Ledger(LedgerReader):
         )
 
     async def outcome(
-        self, attempt: str, state: str, at: str, *, status: int | None = None, error: str, answer: bytes | None = None
+        self,
+        attempt: str,
+        state: str,
+        at: str,
+        *,
+        status: int | None = None,
+        error: str,
+        answer: bytes | None = None,
+        inference_id: str | None = None,
     ) -> None:
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
         await self._committer.write(
             (
-                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer) "
-                "WHERE id = ?",
-                (state, at, status, error, answer, attempt),
+                "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer), "
+                "inference_id = coalesce(?, inference_id) WHERE id = ?",
+                (state, at, status, error, answer, inference_id, attempt),
             )
         )
 
@@ -157,32 +167,38 @@ class Ledger(LedgerReader):
         )
 
     async def settled(
-        self, attempt: str, state: str, at: str, *, tokens: int | None = None, usd: float | None = None, error: str
+        self,
+        attempt: str,
+        state: str,
+        at: str,
+        *,
+        tokens: int | None = None,
+        usd: float | None = None,
+        error: str,
+        next_look: str | None = None,
     ) -> None:
         """What a log said of an attempt that may have been billed: `lost`, `unbilled`, or still `maybe`.
 
-        With `lost` come the tokens and USD that were billed for it.
+        With `lost` come the tokens and USD that were billed for it. `next_look`: when the log is to be read for it
+        once more; None for never. An image that was given up because nobody could say is no longer given up for that.
         """
         await self._committer.write(
             (
                 "UPDATE attempts SET state = ?, settled_at = ?, checks = checks + 1, tokens = coalesce(?, tokens), "
-                "usd = coalesce(?, usd), error = CASE WHEN state = ? AND checks THEN error "
-                "ELSE coalesce(error || '; ', '') || ? END WHERE id = ?",
-                (state, at, tokens, usd, state, error, attempt),
-            )
+                "usd = coalesce(?, usd), settled_by = ?, next_look = ?, error = CASE WHEN state = ? AND checks "
+                "THEN error ELSE coalesce(error || '; ', '') || ? END WHERE id = ?",
+                (state, at, tokens, usd, self.run, next_look, state, error, attempt),
+            ),
+            (statements.NO_LONGER_MAYBE, (error, attempt)),
         )
 
     async def unreadable(self, attempt: str, at: str, error: str) -> None:
         """A paid answer that can't be read: it is lost, and its bytes stay to be looked at."""
-        await self._committer.write(
-            ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
-        )
+        await self._committer.write(statements.lost(attempt, at, error, self.run))
 
-    def lose_unreadable(self, attempt: str, at: str, error: str) -> None:
-        """The same for an answer that a killed run took in, in the caller's thread."""
-        self._committer.write_now(
-            ("UPDATE attempts SET state = 'lost', settled_at = ?, error = ? WHERE id = ?", (at, error, attempt))
-        )
+    def lose_unreadable(self, attempt: str, at: str, error: str, run: str) -> None:
+        """The same for an answer that a killed run took in, found by `run`; in the caller's thread."""
+        self._committer.write_now(statements.lost(attempt, at, error, run))
 
     def stamp(self, facts: str) -> None:
         """Leave word that there is nothing more to do; the next run takes it away."""
@@ -203,9 +219,9 @@ class Ledger(LedgerReader):
     async def saved(self, item: Item, row: ImageRow) -> None:
         """An image is whole, checked and in its place."""
         await self._committer.write(
-            _image(row),
-            _recipe(item),
-            *_take(row, "saved"),
+            statements.image(row),
+            statements.recipe(item),
+            *statements.take(row, "saved"),
             (
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
                 "UPDATE attempts SET answer = NULL WHERE id = ? AND length(answer) > ? AND delivered <= "
@@ -217,7 +233,7 @@ class Ledger(LedgerReader):
     async def failed(self, row: ImageRow) -> None:
         """An image has failed; `row.cause` and `row.error` say why."""
         lost = row.cause in ("lost", "bad-picture")
-        await self._committer.write(_image(row), *(_take(row, "lost") if lost else ()))
+        await self._committer.write(statements.image(row), *(statements.take(row, "lost") if lost else ()))
 
     async def not_remade(self, row: ImageRow) -> None:
         """A picture that was to take the place of a saved one can't be had any more; the saved one stays.
@@ -226,46 +242,16 @@ class Ledger(LedgerReader):
         `attempts` are all that were made for the image so far, which need not be looked at again.
         """
         attempts = "UPDATE images SET attempts = ? WHERE key = ? AND idx = ?"
-        await self._committer.write((attempts, (row.attempts, row.key, row.idx)), *_take(row, "lost"))
+        await self._committer.write((attempts, (row.attempts, row.key, row.idx)), *statements.take(row, "lost"))
 
     async def moved(self, row: ImageRow, path: str, mtime_ns: int | None) -> None:
         """A saved image is now at another path."""
-        await self._committer.write(_move(row, path, mtime_ns))
+        await self._committer.write(statements.move(row, path, mtime_ns))
 
     async def renamed(self, item: Item, row: ImageRow, path: str) -> None:
         """A saved image bears the name that the job wants for it now, and is what its item is made from."""
-        await self._committer.write(_move(row, path, row.mtime_ns), _recipe(item))
+        await self._committer.write(statements.move(row, path, row.mtime_ns), statements.recipe(item))
 
     def distrust(self, key: str, index: int) -> None:
         """Let the next run read this file again instead of trusting its size and time."""
         self._committer.write_now(("UPDATE images SET mtime_ns = NULL WHERE key = ? AND idx = ?", (key, index)))
-
-
-def _image(row: ImageRow) -> Statement:
-    return _INSERT_IMAGE, image_values(row)
-
-
-def _take(row: ImageRow, state: str) -> tuple[Statement, ...]:
-    """What became of one picture of the answer it came in, and how many of them can't be had any more."""
-    if row.attempt is None:
-        return ()
-    return (
-        (
-            "INSERT OR REPLACE INTO takes (attempt, idx, key, state, created_at, path, sha256, bytes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (row.attempt, row.idx, row.key, state, row.created_at, row.path, row.sha256, row.bytes),
-        ),
-        (
-            "UPDATE attempts SET lost = (SELECT count(*) FROM takes WHERE attempt = attempts.id "
-            "AND takes.state = 'lost') WHERE id = ?",
-            (row.attempt,),
-        ),
-    )
-
-
-def _move(row: ImageRow, path: str, mtime_ns: int | None) -> Statement:
-    return "UPDATE images SET path = ?, mtime_ns = ? WHERE key = ? AND idx = ?", (path, mtime_ns, row.key, row.idx)
-
-
-def _recipe(item: Item) -> Statement:
-    return _INSERT_RECIPE, (item.id, item.key, item.prompt, item.aspect_ratio, item.seed)

@@ -1,8 +1,9 @@
 """The way of one item, from its turn to its record."""
 
 from pipeline.produce.ask import ROOM, Asker
+from pipeline.produce.evidence import seconds_of
 from pipeline.produce.fetch import Producer
-from pipeline.produce.lookup import Lookup, seconds_of
+from pipeline.produce.lookup import Lookup
 from pipeline.produce.settle import SETTLE, SETTLE_IN_SANDBOX, Settler
 from pipeline.produce.tally import Tally
 

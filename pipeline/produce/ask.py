@@ -14,6 +14,7 @@ import anyio
 from pipeline import models, retry
 from pipeline.api import shapes, wire
 from pipeline.api.client import Client
+from pipeline.api.clock import ServerClock
 from pipeline.budget import Budget
 from pipeline.errors import (
     GiveUp,
@@ -55,6 +56,7 @@ class Asker:
         free_bytes: Bytes that the output folder can still take.
         note: Says something to whoever watches the run.
         tally: What has been asked for and paid.
+        server: The server's clock, kept beside each attempt.
     """
 
     run: str
@@ -71,6 +73,7 @@ class Asker:
     note: Callable[[str], None]
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     tally: Tally = field(default_factory=Tally)
+    server: ServerClock = field(default_factory=ServerClock)
     unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
     _cuts: Cuts = field(default_factory=Cuts)
     _quiet_until: float = 0.0
@@ -117,7 +120,8 @@ class Asker:
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
             body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
             self._check_room()
-            await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now())
+            skew = self.server.skew
+            await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now(), skew=skew)
             generation = await self._send(attempt, item, body, bill)
         if not generation.images:
             raise NoPicture("the answer held no picture: the prompt or the picture was filtered")
@@ -202,6 +206,7 @@ class Asker:
 
     async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         self.tally.requests += 1
+        self.server.hear(answer.headers.get("date"))
         error = wire.verdict(answer)
         if error is None or isinstance(error, RateLimited | GiveUp):
             # It may refuse us, but it is there.
@@ -280,5 +285,6 @@ class Asker:
             utc_now(),
             status=answer.status if answer else None,
             answer=answer.body if answer else None,
+            inference_id=answer.inference_id if answer else None,
             error=error,
         )

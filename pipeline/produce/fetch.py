@@ -21,7 +21,7 @@ from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import CREDITS_PER_USD, Claim, Doubt, Item, Record, Request, SavedImage
 from pipeline.names import NameKeeper
 from pipeline.produce.ask import Asker
-from pipeline.produce.lookup import seconds_of
+from pipeline.produce.evidence import seconds_of
 from pipeline.produce.settle import Settler
 from pipeline.signed import expires_at
 from pipeline.text import grouped, plural, printable, usd

@@ -1,63 +1,36 @@
-"""Looking up in the vendor's log whether requests were billed, and writing down what it says.
-
-What the log does not know was not billed, unless it holds a charge of about that time that bears no label and belongs
-to no answer: that could be it, and nobody can say.
-"""
+"""Looking up in the vendor's log whether requests were billed, and writing down what it says."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
 
-from pipeline.api.account import Account, Logged, NoAnswer, NoLog
+from pipeline.api.account import Account, NoAnswer, NoLog, TooLong
 from pipeline.budget import Budget
-from pipeline.errors import StorageFailed
-from pipeline.ledger import CHECKS, Attempt, Ledger
-from pipeline.view import utc_now
-
-MARGIN = 60.0
-"""Seconds by which clocks, and times of booking, may differ."""
+from pipeline.charges import Unrecorded
+from pipeline.ledger import Ledger
+from pipeline.model import Item
+from pipeline.produce.evidence import MARGIN, Finding, Reading, Wanted, same
+from pipeline.produce.unrecorded import unrecorded
+from pipeline.settings import SANDBOX
+from pipeline.view import utc, utc_now
 
 TOGETHER = 3600.0
 """Seconds between two requests up to which both are looked for in one reading of the log."""
 
-Verdict = Literal["unbilled", "lost", "unproven"]
+MOST_ROWS = 100_000
+"""Rows of one reading; at the pace that the vendor allows that is seven minutes."""
 
-SAID: dict[Verdict, str] = {
-    "lost": "the vendor's log says that it was billed",
-    "unbilled": "the vendor's log says that it was not billed",
-    "unproven": "no log can say whether it was billed",
-}
+ALIVE = 30 * 86_400.0
+"""Seconds back from now for which a log is asked whether it has any row at all."""
 
+LOOKS = 3
+"""How often the log is read at least for what it does not know."""
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An attempt to look for.
+LAST_LOOK = 86_400.0
+"""Seconds after which a request must have been looked up for the last time: what is not booked by then never is."""
 
-    Attributes:
-        id: Its id.
-        sent: When it was sent, in seconds since the epoch by our clock.
-        booked: Tokens that the budget holds for it; None where it holds none.
-        settled: The log has been read for it before, and did not know it.
-    """
-
-    id: str
-    sent: float
-    booked: int | None = None
-    settled: bool = False
-
-    @classmethod
-    def of(cls, attempt: Attempt) -> "Wanted":
-        """An attempt of an earlier run, or one that is looked for again."""
-        return cls(attempt.id, seconds_of(attempt.created_at), settled=attempt.state == "unbilled")
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    verdict: Verdict
-    tokens: int | None = None
-    usd: float | None = None
+LONGEST_GAP = LAST_LOOK / 2
 
 
 @dataclass(slots=True)
@@ -71,6 +44,8 @@ class Lookup:
         budget: Corrected by each verdict.
         request_timeout: Seconds that a request may take: so long after it was sent it may have been booked.
         note: Says something to whoever watches the run.
+        settle: Seconds after which a request is in the log if it was billed.
+        unknown_to_ledger: Charges for this job's images that were found before anything was bought.
     """
 
     base: str
@@ -79,30 +54,55 @@ class Lookup:
     budget: Budget
     request_timeout: float
     note: Callable[[str], None]
-    clock: Callable[[], float] = time.time
+    settle: float = 0.0
+    unknown_to_ledger: Unrecorded | None = None
 
     async def catch_up(self, settle: float) -> None:
         """Settle what earlier runs have left in doubt, and look once more for what the log did not know then.
 
         `settle`: Seconds; what is younger may not be in the log yet, and is left alone.
         """
-        now = self.clock()
-        old = [one for one in self.ledger.unsettled(self.base) if now - seconds_of(one.created_at) >= settle]
-        again = self.ledger.to_check_again(self.base, CHECKS)
+        clock = self.account.server
+        unsettled = [Wanted.of(one) for one in self.ledger.unsettled(self.base)]
+        again = [Wanted.of(one) for one in self.ledger.to_look_up_again(self.base, utc_now())]
         try:
-            await self.verdicts([Wanted.of(one) for one in (*old, *again)])
+            if unsettled and clock.skew is None:
+                await self._probe()
+            await self.verdicts([one for one in unsettled if one.age(clock) >= settle] + again)
         except NoAnswer as error:
             self.note(f"what earlier runs left in doubt can't be settled now: {error}")
 
     async def check_again(self) -> None:
         """At the end of a run: look once more for what its log did not know, in case it was booked late."""
+        again = self.ledger.to_look_up_again(self.base, utc_now())
         try:
-            await self.verdicts([Wanted.of(one) for one in self.ledger.to_check_again(self.base, 2)])
+            await self.verdicts([Wanted.of(one) for one in again])
         except NoAnswer:
             # The next run does.
             return
 
-    async def verdicts(self, wanted: Sequence[Wanted]) -> dict[str, Verdict]:
+    async def find_unrecorded(self, items: Callable[[], Iterator[Item]]) -> None:
+        """Before anything is bought: has the account paid for these items' images by runs that the ledger lacks?
+
+        They are named and nothing is refused for them. What a run's own sandbox makes costs nothing, so it is not
+        asked.
+
+        Raises:
+            KeyRefused: The key is not valid.
+        """
+        if self.base == SANDBOX:
+            return
+        lag = self.settle + self.request_timeout + MARGIN
+        try:
+            self.unknown_to_ledger = await unrecorded(self.account, self.ledger, self.base, items, lag)
+        except NoLog:
+            return
+        except NoAnswer as error:
+            self.note(f"whether these images were paid for by a run that the ledger lacks can't be read now: {error}")
+        if self.unknown_to_ledger:
+            self.note(f"warning: {self.unknown_to_ledger.said()}; to buy nothing before that, stop this run now")
+
+    async def verdicts(self, wanted: Sequence[Wanted]) -> dict[str, Finding]:
         """What the log says of attempts, by their ids; it is written down before it is told.
 
         Raises:
@@ -111,75 +111,109 @@ class Lookup:
         """
         if not wanted:
             return {}
-        found: dict[str, _Finding] = {}
+        found: dict[str, Finding] = {}
         try:
             await self.account.probe()
-            for group in _clusters(wanted):
+            for group in self._clusters(wanted):
                 found |= await self._look_up(group)
         except NoLog as error:
-            self.note(f"nobody can say what was billed: {error}")
-            found = {one.id: _Finding("unproven") for one in wanted}
+            if not all(one.checks for one in wanted):
+                self.note(f"nobody can say what was billed: {error}")
+            found = {one.id: Finding("unproven") for one in wanted}
         for one in wanted:
             await self._write(one, found[one.id])
-        return {attempt: finding.verdict for attempt, finding in found.items()}
+        return found
 
     async def disprove(self, attempt: str) -> None:
         """Write down that no log that can be read here knows of an attempt."""
-        await self._write(Wanted(attempt, 0.0), _Finding("unproven"))
+        finding = Finding("unproven")
+        await self.ledger.settled(attempt, "maybe", utc_now(), error=finding.said)
 
-    async def _look_up(self, wanted: Sequence[Wanted]) -> dict[str, _Finding]:
-        start, end = wanted[0].sent - MARGIN, wanted[-1].sent + self.request_timeout + MARGIN
-        ids = {one.id for one in wanted}
-        known: dict[str, dict[str | None, Logged]] = {}
-        nameless: list[Logged] = []
-        async for row in self.account.logged(start, end):
-            if row.client_request_id in ids:
-                # A row may come twice; an attempt that was billed twice has two rows.
-                known.setdefault(row.client_request_id, {})[row.inference_id] = row
-            elif row.client_request_id is None and row.credits and not self.ledger.knows(row.inference_id):
-                nameless.append(row)
-        return {one.id: self._finding(one, known.get(one.id, {}).values(), nameless) for one in wanted}
+    def age(self, attempt: str) -> float:
+        """Seconds since an attempt of an earlier run was sent, as far as the clocks are known; 0 at least."""
+        known = self.ledger.attempt(attempt, answer=False)
+        return max(0.0, Wanted.of(known).age(self.account.server)) if known else 0.0
 
-    def _finding(self, one: Wanted, rows: Iterable[Logged], nameless: Sequence[Logged]) -> _Finding:
-        billed = [row for row in rows if row.credits]
-        if billed:
-            dollars = [row.usd for row in billed if row.usd is not None]
-            return _Finding("lost", sum(row.credits for row in billed), sum(dollars) if dollars else None)
-        sent = one.sent + self.account.skew
-        latest = sent + self.request_timeout + MARGIN
-        if any(row.created is None or sent - MARGIN <= row.created <= latest for row in nameless):
-            return _Finding("unproven")
-        return _Finding("unbilled")
+    async def _probe(self) -> None:
+        try:
+            await self.account.probe()
+        except NoLog:
+            # Even who refuses names the time.
+            return
 
-    async def _write(self, one: Wanted, finding: _Finding) -> None:
-        verdict = finding.verdict
-        if one.settled and verdict == "unproven":
-            verdict = "unbilled"
-        state = "maybe" if verdict == "unproven" else verdict
-        await self.ledger.settled(one.id, state, utc_now(), tokens=finding.tokens, usd=finding.usd, error=SAID[verdict])
-        if verdict == "lost" or (verdict == "unbilled" and one.booked):
-            self.budget.correct((finding.tokens or 0) - (one.booked or 0))
+    def _span(self, one: Wanted) -> tuple[float, float]:
+        """From when to when a charge for an attempt may have been booked, by the server's clock."""
+        earliest, latest = one.sent(self.account.server)
+        return earliest - MARGIN, latest + self.request_timeout + MARGIN
 
-
-def seconds_of(created_at: str) -> float:
-    """A time of the ledger in seconds since the epoch.
-
-    Raises:
-        StorageFailed: It is none.
-    """
-    try:
-        return datetime.fromisoformat(created_at).timestamp()
-    except ValueError:
-        raise StorageFailed("the ledger is damaged: an attempt has no time; bring it back from a copy") from None
-
-
-def _clusters(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
-    """The attempts in the order they were sent, in groups that lie close together."""
-    group: list[Wanted] = []
-    for one in sorted(wanted, key=lambda one: one.sent):
-        if group and one.sent - group[-1].sent > TOGETHER:
+    def _clusters(self, wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+        """The attempts in the order they were sent, in groups that lie close together."""
+        group: list[Wanted] = []
+        end = 0.0
+        for one in sorted(wanted, key=self._span):
+            start, until = self._span(one)
+            if group and start - end > TOGETHER:
+                yield group
+                group = []
+            group.append(one)
+            end = max(end, until)
+        if group:
             yield group
-            group = []
-        group.append(one)
-    if group:
-        yield group
+
+    async def _look_up(self, wanted: Sequence[Wanted]) -> dict[str, Finding]:
+        spans = {one.id: self._span(one) for one in wanted}
+        start, end = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
+        reading = Reading({same(one.id): one for one in wanted}, self._receipts(start, end))
+        try:
+            async for row in self.account.logged(start, end, most=MOST_ROWS):
+                reading.take(row, self.ledger.of_inference(row.inference_id) if row.inference_id else None)
+        except TooLong as error:
+            return {one.id: Finding("unproven", why=str(error)) for one in wanted}
+        trusted = self.base == SANDBOX or reading.alive or await self._is_alive()
+        return {one.id: reading.finding(one, spans[one.id], trusted=trusted) for one in wanted}
+
+    def _receipts(self, start: float, end: float) -> list[str]:
+        """Labels of our paid answers that a whole log must have from `start` until `end`, by the server's clock.
+
+        Not of those that are so young that they may not be booked yet, and not of those at the edges of the time.
+        """
+        booked = self.account.server.now() - self.settle
+        latest = min(end - self.request_timeout - MARGIN, booked)
+        return [same(label) for label in self.ledger.receipts(self.base, start + MARGIN, latest)]
+
+    async def _is_alive(self) -> bool:
+        """Whether the log has any row of this account."""
+        now = self.account.server.now()
+        async with aclosing(self.account.logged(now - ALIVE, now + MARGIN)) as rows:
+            async for _ in rows:
+                return True
+        return False
+
+    async def _write(self, one: Wanted, finding: Finding) -> None:
+        verdict = finding.verdict
+        if verdict == "unproven" and one.unbilled and not finding.seen:
+            # A log that was whole has not known it; that this reading proves less is no reason to forget that.
+            verdict = "unbilled"
+        await self.ledger.settled(
+            one.id,
+            "maybe" if verdict == "unproven" else verdict,
+            utc_now(),
+            tokens=finding.tokens,
+            usd=finding.usd,
+            error=finding.said,
+            next_look=None if verdict == "lost" else self._next_look(one),
+        )
+        if one.booked and verdict != "unproven":
+            self.budget.correct((finding.tokens or 0) - one.booked)
+
+    def _next_look(self, one: Wanted) -> str | None:
+        """When the log is to be read for an attempt once more; None once that was often enough, and late enough.
+
+        The first looks are due as soon as there is an opportunity: when the attempt is settled, at the end of that run
+        and at the beginning of the next. After those, each look waits for as long again as the attempt is old: runs
+        that follow each other closely leave looks over for the day in which a late charge may be booked.
+        """
+        age, checks = max(0.0, one.age(self.account.server)), one.checks + 1
+        if checks < LOOKS:
+            return utc_now()
+        return None if age >= LAST_LOOK else utc(time.time() + min(age, LONGEST_GAP))

@@ -5,7 +5,6 @@ was not billed is asked again; what was is lost, and asked again only as far as 
 """
 
 import heapq
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,8 @@ from pipeline.errors import GiveUp
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
 from pipeline.model import CREDITS_PER_USD, Doubt
-from pipeline.produce.lookup import SAID, Lookup, Verdict, Wanted, seconds_of
+from pipeline.produce.evidence import Finding, Wanted, seconds_of
+from pipeline.produce.lookup import Lookup
 from pipeline.text import duration, grouped, plural, usd
 
 SETTLE = 660.0
@@ -33,11 +33,14 @@ LOOK_AGAIN = 30.0
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Waiting:
-    """A doubt, by when it is due; times in seconds of the event loop's clock, which nobody sets."""
+    """A doubt, by when it is due; times in seconds of the event loop's clock, which nobody sets.
+
+    `sent` is None where an earlier run has sent its request.
+    """
 
     due: float
     number: int
-    sent: float = field(compare=False)
+    sent: float | None = field(compare=False)
     doubt: Doubt = field(compare=False)
 
 
@@ -62,7 +65,6 @@ class Settler:
     settle: float
     on_maybe: str
     patience: float
-    clock: Callable[[], float] = time.time
     _waiting: list[_Waiting] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
     _acting: int = 0
@@ -72,12 +74,12 @@ class Settler:
 
     def park(self, doubt: Doubt, age: float | None = None) -> None:
         """Take in a doubt, `age` seconds after its request was sent (by the ledger, where that is not known)."""
-        elapsed = max(0.0, self.clock() - seconds_of(doubt.created_at)) if age is None else age
+        elapsed = self.lookup.age(doubt.attempt) if age is None else age
         now = anyio.current_time()
         due = now if doubt.verdict != "open" else now + max(0.0, self.settle - elapsed)
         if due > now and not self._waiting:
             self.note(f"a request may have been billed without an answer; the log is read in {duration(due - now)}")
-        self._wait(_Waiting(due, next(self._numbers), now - elapsed, doubt))
+        self._wait(_Waiting(due, next(self._numbers), None if age is None else now - age, doubt))
 
     @property
     def due_in(self) -> float | None:
@@ -152,21 +154,24 @@ class Settler:
             else:
                 # Sent to another endpoint, whose log this run can't read.
                 await self.lookup.disprove(one.doubt.attempt)
-                ready.append(_settled(one.doubt, "unproven"))
+                ready.append(_settled(one.doubt, Finding("unproven")))
         return ready + await self._looked_up(ours)
 
     async def _looked_up(self, ours: Sequence[_Waiting]) -> list[Doubt]:
-        # By the clock that nobody sets: what the wall clock said when it was sent may be wrong by now.
-        now = anyio.current_time()
-        wanted = [
-            Wanted(one.doubt.attempt, self.clock() - (now - one.sent), booked=one.doubt.booked or None) for one in ours
-        ]
+        wanted = [self._wanted(one) for one in ours]
         try:
             found = await self.lookup.verdicts(wanted)
         except NoAnswer as error:
             return self._later(ours, error)
         self._no_answer_since = None
         return [_settled(one.doubt, found[one.doubt.attempt]) for one in ours]
+
+    def _wanted(self, one: _Waiting) -> Wanted:
+        ago = None if one.sent is None else anyio.current_time() - one.sent
+        booked = one.doubt.booked or None
+        if known := self.ledger.attempt(one.doubt.attempt, answer=False):
+            return Wanted.of(known, ago=ago, booked=booked)
+        return Wanted(one.doubt.attempt, seconds_of(one.doubt.created_at), ago=ago, booked=booked)
 
     def _later(self, ours: Sequence[_Waiting], error: NoAnswer) -> list[Doubt]:
         """Look again in a while; or, at the end of all patience, leave it to the next run."""
@@ -207,8 +212,8 @@ class Settler:
         return None
 
 
-def _settled(doubt: Doubt, verdict: Verdict) -> Doubt:
-    return replace(doubt, verdict=verdict, error=f"{doubt.error}; {SAID[verdict]}")
+def _settled(doubt: Doubt, finding: Finding) -> Doubt:
+    return replace(doubt, verdict=finding.verdict, error=f"{doubt.error}; {finding.said}")
 
 
 def _cost(tokens: int | None) -> str:

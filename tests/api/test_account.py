@@ -141,27 +141,117 @@ async def test_a_server_that_cannot_be_reached_has_not_answered_and_the_key_is_n
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        ({}, Logged(None, None, None, None, 0, None)),
+        ({}, Logged(None, None, None, None, 0, None, None)),
         (
             {"cost": {"usd": 0.5}, "created": "2026-11-23T02:30:00", "model": "m"},
-            Logged(None, None, 1795401000.0, "m", 1_000_000, 0.5),
+            Logged(None, None, 1795401000.0, "m", 1_000_000, 0.5, True),
         ),
-        ({"cost": {"credits": "12", "usd": "x"}, "client_request_id": ""}, Logged(None, None, None, None, 12, None)),
-        ({"cost": {"credits": 12}, "status": "failed"}, Logged(None, None, None, None, 0, None)),
-        ({"cost": None, "created": 7, "model": 8}, Logged(None, None, None, None, 0, None)),
+        (
+            {"cost": {"credits": "12", "usd": "x"}, "client_request_id": ""},
+            Logged(None, None, None, None, 12, None, True),
+        ),
+        ({"cost": {"credits": 0}, "status": "failed"}, Logged(None, None, None, None, 0, None, False)),
+        ({"cost": None, "created": 7, "model": 8}, Logged(None, None, None, None, 0, None, None)),
     ],
     ids=str,
 )
 async def test_a_row_is_read_as_far_as_it_can_be(row: Any, found: Logged) -> None:
-    page = {"data": [row, "no row"], "pagination": {"has_more": False}}
+    page = {"data": [row], "pagination": {"has_more": False}}
     async with serving(saying({}), **{"v2/logs": saying(page)}) as base:
         rows = await asked(base, "log")
     assert set(rows) == {found}
 
 
-async def test_a_log_that_says_there_is_more_and_gives_none_comes_to_an_end() -> None:
-    async with serving(saying({}), **{"v2/logs": saying({"data": [], "pagination": {"has_more": True}})}) as base:
-        assert await asked(base, "log") == []
+async def row_of(row: Any) -> Logged:
+    page = {"data": [row], "pagination": {"has_more": False}}
+    async with serving(saying({}), **{"v2/logs": saying(page)}) as base:
+        (found,) = await asked(base, "log")
+    assert isinstance(found, Logged)
+    return found
+
+
+@pytest.mark.parametrize("status", ["failed", "FAILED", " Failed "])
+@pytest.mark.parametrize("cost", [None, {}, {"credits": 0}, {"usd": 0.0, "credits": None}, {"credits": "0"}], ids=str)
+async def test_a_failed_row_without_a_cost_proves_that_nothing_was_billed(status: str, cost: Any) -> None:
+    found = await row_of({"status": status, "cost": cost})
+    assert (found.billed, found.credits) == (False, 0)
+
+
+@pytest.mark.parametrize("status", ["succeeded", "Succeeded", None])
+@pytest.mark.parametrize(
+    ("cost", "tokens"),
+    [
+        ({"credits": 126_000}, 126_000),
+        ({"credits": "126000"}, 126_000),
+        ({"credits": None, "usd": 0.063}, 126_000),
+        ({"credits": -5, "usd": "0.063"}, 126_000),
+        ({"credits": 0, "usd": 0.063}, 126_000),
+        ({"credits": 0.25}, 1),
+    ],
+    ids=str,
+)
+async def test_a_row_with_a_cost_proves_that_it_was_billed(status: str | None, cost: Any, tokens: int) -> None:
+    found = await row_of({"status": status, "cost": cost})
+    assert (found.billed, found.credits) == (True, tokens)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *({"status": "succeeded", "cost": cost} for cost in (None, {}, {"credits": 0}, {"credits": None, "usd": None})),
+        *({"status": "succeeded", "cost": cost} for cost in (126_000, 0.063, "126000", "n/a", [126_000], True, False)),
+        *({"status": "succeeded", "cost": {"credits": n}} for n in (-126_000, "n/a", True, [5], "nan", 1e300)),
+        {"status": "succeeded", "cost": {"credits": "n/a", "usd": 0}},
+        {"status": "succeeded"},
+        *({"status": word, "cost": {"credits": 0}} for word in ("pending", "processing", "", "unknown", 7, None)),
+        {"status": ["failed"], "cost": {"credits": 0}},
+        {"status": "pending", "cost": {"credits": 126_000}},
+        {"status": "failed", "cost": {"credits": 126_000}},
+        {"status": "failed", "cost": {"credits": "n/a"}},
+        {"status": "failed", "cost": 126_000},
+        {"status": "failed", "cost": 0},
+        {"cost": {"credits": 0}},
+        {},
+        "no row",
+        None,
+        [],
+    ],
+    ids=str,
+)
+async def test_any_other_row_proves_nothing(row: Any) -> None:
+    assert (await row_of(row)).billed is None
+
+
+@pytest.mark.parametrize("pagination", [{"has_more": True}, {"total": 7}, {"has_more": False, "total": 1}], ids=str)
+async def test_a_log_that_says_there_is_more_and_gives_none_is_not_read_as_whole(pagination: Any) -> None:
+    async with serving(saying({}), **{"v2/logs": saying({"data": [], "pagination": pagination})}) as base:
+        assert isinstance(await asked(base, "log"), NoLog)
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"pagination": {}}, {"pagination": {"total": 3}}, {"pagination": None}, {"pagination": [1]}], ids=str
+)
+@pytest.mark.parametrize("each", [1, 2, 3])
+async def test_a_log_that_does_not_say_whether_there_is_more_is_read_until_a_page_is_empty(
+    said: Any, each: int
+) -> None:
+    async def logs(request: web.Request) -> web.Response:
+        start = int(request.query["offset"])
+        rows = [{"inference_id": str(number)} for number in range(start, min(start + each, 3))]
+        return web.json_response({"data": rows} | said)
+
+    async with serving(saying({}), **{"v2/logs": logs}) as base:
+        assert [row.inference_id for row in await asked(base, "log")] == ["0", "1", "2"]
+
+
+async def test_a_log_whose_total_says_more_than_its_has_more_is_read_on() -> None:
+    async def logs(request: web.Request) -> web.Response:
+        start = int(request.query["offset"])
+        rows = [{"inference_id": str(start)}] if start < 3 else []
+        return web.json_response({"data": rows, "pagination": {"has_more": False, "total": 3}})
+
+    async with serving(saying({}), **{"v2/logs": logs}) as base:
+        assert len(await asked(base, "log")) == 3
 
 
 async def test_a_log_that_gives_the_same_page_for_ever_is_none() -> None:
@@ -190,8 +280,9 @@ async def test_a_date_that_no_clock_shows_is_no_skew(date: str) -> None:
 
 async def test_what_no_ledger_can_hold_is_taken_out_of_a_row() -> None:
     row = {"inference_id": "\ud800", "created": "9999-99-99", "cost": {"credits": 5}}
-    async with serving(saying({}), **{"v2/logs": saying({"data": [row], "pagination": {}})}) as base:
-        assert await asked(base, "log") == [Logged(None, "?", None, None, 5, None)]
+    page = {"data": [row], "pagination": {"has_more": False}}
+    async with serving(saying({}), **{"v2/logs": saying(page)}) as base:
+        assert (await asked(base, "log"))[0] == Logged(None, "?", None, None, 5, None, True)
 
 
 async def test_the_windows_follow_the_vendors_clock(sandbox: Sandbox) -> None:
@@ -200,15 +291,17 @@ async def test_the_windows_follow_the_vendors_clock(sandbox: Sandbox) -> None:
     async with sessions.api_session(concurrency=1, timeout=5) as session:
         found = Account(session, Endpoint(sandbox.base, Key("right")), clock=lambda: wrong)
         await found.probe()
-        assert found.skew == pytest.approx(30 * DAY, abs=5)
-        assert [row.inference_id async for row in found.logged(wrong - 60, wrong + 60)] == ["inf-1"]
+        assert found.server.skew == pytest.approx(30 * DAY, abs=5)
+        now = found.server.now()
+        assert [row.inference_id async for row in found.logged(now - 60, now + 60)] == ["inf-1"]
 
 
 async def test_a_second_or_two_is_no_skew(sandbox: Sandbox) -> None:
     async with sessions.api_session(concurrency=1, timeout=5) as session:
         found = Account(session, Endpoint(sandbox.base, Key("right")))
+        assert found.server.skew is None
         await found.balance()
-    assert found.skew == 0
+        assert found.server.skew == 0
 
 
 async def test_calls_are_paced() -> None:

@@ -144,14 +144,16 @@ def test_a_run_that_left_something_to_be_looked_up_leaves_no_stamp(job: Path) ->
         ledger.start_run("earlier", AT, "sandbox")
         ledger._committer.write_now(
             (
-                "INSERT INTO attempts (id, run, key, item, model, indexes, state, created_at, settled_at, checks) "
-                "VALUES ('earlier.a', 'earlier', 'k', 'i', 'm', '[0]', 'unbilled', ?, ?, 1)",
-                (AT, AT),
+                "INSERT INTO attempts (id, run, key, item, model, indexes, state, created_at, settled_at, checks, "
+                "next_look) VALUES ('earlier.a', 'earlier', 'k', 'i', 'm', '[0]', 'unbilled', ?, ?, 1, ?)",
+                (AT, AT, "9999-01-01T00:00:00.000Z"),
             )
         )
         ledger.end_run("earlier", AT, 0)
     assert cli.main(["run", str(job), "--quiet"]) == 0
     assert asked(job) is None, "a charge that was booked late would never be found"
+    with Ledger(Path("out/.pipeline/ledger.db")) as ledger:
+        ledger._committer.write_now(("UPDATE attempts SET next_look = ?", (AT,)))
     assert cli.main(["run", str(job), "--quiet"]) == 0
     assert asked(job) is not None
 

@@ -110,7 +110,7 @@ class Moments:
 def hurried() -> Iterator[None]:
     """Nobody waits for long between two attempts, or two calls of the log."""
     with ExitStack() as stack:
-        stack.enter_context(patch.multiple(retry, BACKOFF_BASE=0.001, TOKEN_EVERY=0.001))
+        stack.enter_context(patch.multiple(retry, BACKOFF_BASE=0.001, TOKEN_EVERY=0.001, FRESH_PATIENCE=0.02))
         stack.enter_context(patch.object(account, "CALLS_A_MINUTE", 60_000))
         yield
 
