@@ -294,6 +294,8 @@ class Job:
         included: The files whose rows are prompt entries.
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
+        check: How each picture is checked before it gets its name: `structure` reads it as a container, `decode`
+            decodes it too.
         entries: The prompt entries, for `jobfile.expand` alone.
     """
 
@@ -305,4 +307,5 @@ class Job:
     entries: tuple[Any, ...] = ()
     state_dir: Path | None = None
     included: tuple[Path, ...] = ()
+    check: Literal["structure", "decode"] = "structure"
     given: Mapping[str, str] = field(default_factory=dict)

@@ -121,7 +121,17 @@ class Run:
             async with AsyncExitStack() as stack:
                 limits = self.job.limits
                 producer = await wire(
-                    self.id, limits, need.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
+                    self.id,
+                    limits,
+                    need.tokens,
+                    self.endpoint,
+                    store,
+                    ledger,
+                    gate,
+                    record,
+                    progress.note,
+                    stack,
+                    self.job.check,
                 )
                 plan = replace(plan, base=producer.asker.base)
                 async with anyio.create_task_group() as group:

@@ -129,6 +129,7 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         entries=tuple(found),
         state_dir=None if spec.state_dir is None else Path(spec.state_dir),
         included=tuple(dict.fromkeys(entry.file for entry in found if entry.file is not None)),
+        check=spec.check,
         given={key: str(value) for key, value in instead.items() if key != "limits"},
     )
 
