@@ -111,7 +111,7 @@ class Arrival:
                 self.broken = str(error)
 
     def weigh(self, size: int) -> None:
-        """Refuse a size that is too large.
+        """Refuse a size that is too large, and let go of what came.
 
         Raises:
             GiveUp: It is.
@@ -120,6 +120,7 @@ class Arrival:
             raise self._too_large()
 
     def _too_large(self) -> GiveUp:
+        self.discard()
         limit = f"{self._max_bytes / _MIB:.3g} MiB"
         return GiveUp(f"the picture for {self._stem} is larger than the {limit} allowed", cause="bad-picture")
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from pipeline.picture import HEAD, BrokenPicture, format_of, recognise
+from pipeline.picture import HEAD, LOOK, BrokenPicture, format_of, recognise
 
 MOST = 3
 """Codings one over the other that are undone, at most."""
@@ -98,10 +98,15 @@ class _Layer:
                 yield from self._decoded(data)
             else:
                 self._head += data
-                if len(self._head) >= HEAD:
+                if self._is_clear(self._head):
                     yield from self._decoded(self._decide())
         if last and self._head:
             yield from self._decoded(self._decide())
+
+    def _is_clear(self, head: bytes) -> bool:
+        """Whether these first bytes are enough; not every coding has a signature."""
+        enough = HEAD if self._name == "gzip" or format_of(head[:HEAD]) else LOOK
+        return len(head) >= enough
 
     def _decide(self) -> bytes:
         head, self._head, self._decided = self._head, b"", True

@@ -9,11 +9,12 @@ process of its own, where somebody asks for it.
 """
 
 from pipeline.picture.check import HEAD, PictureCheck, format_of
-from pipeline.picture.foreign import Foreign, recognise
+from pipeline.picture.foreign import LOOK, Foreign, recognise
 from pipeline.picture.source import MAX_PIXELS, BrokenPicture, Picture
 
 __all__ = [
     "HEAD",
+    "LOOK",
     "MAX_PIXELS",
     "BrokenPicture",
     "Foreign",

@@ -1,5 +1,6 @@
 """What bytes are that are no PNG, JPEG or WebP: told by their first bytes, as `file` does, whatever a label says."""
 
+import codecs
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,7 +83,15 @@ def recognise(head: bytes) -> Foreign:
 
 
 def _is_text(head: bytes) -> bool:
-    return not any(byte < 9 or 13 < byte < 32 for byte in head)
+    """Whether bytes are text: without control codes, and UTF-8 or nearly ASCII."""
+    if any(byte < 9 or 13 < byte < 32 for byte in head):
+        return False
+    try:
+        # The last sign may be torn.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return sum(byte > 127 for byte in head) * 5 < len(head)
+    return True
 
 
 def _iso_media(head: bytes) -> Foreign:

@@ -24,10 +24,11 @@ FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP"
 def main(folder: str, max_pixels: int, memory: int, seconds: int) -> None:
     """Answer until standard input ends."""
     sys.path.append(folder)
-    say(found := _load(max_pixels))
-    if found is not None:
-        return
+    missing = _load(max_pixels)
     _limit(memory)
+    say(missing)
+    if missing is not None:
+        return
     for line in sys.stdin:
         _allow(seconds)
         path, mime_type, width, height = json.loads(line)
