@@ -16,6 +16,7 @@ from pipeline.budget import Budget, LostBudget, cap_of
 from pipeline.download import Decode, Downloads
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
+from pipeline.limits.unusable import UnusableStreak
 from pipeline.model import Limits, Record
 from pipeline.names import NameKeeper
 from pipeline.outage import Outage
@@ -79,6 +80,7 @@ async def wire(
         base=endpoint.base,
         free_bytes=store.free_bytes,
         note=note,
+        unusable=UnusableStreak(limits.unusable_answers),
     )
     return Producer(
         asker=asker,

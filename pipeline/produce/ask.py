@@ -28,6 +28,7 @@ from pipeline.errors import (
 )
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
+from pipeline.limits.unusable import UnusableStreak
 from pipeline.model import CREDITS_PER_USD, Claim, Generation, Item, Limits
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
@@ -70,6 +71,7 @@ class Asker:
     note: Callable[[str], None]
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     tally: Tally = field(default_factory=Tally)
+    unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
     _cuts: Cuts = field(default_factory=Cuts)
     _quiet_until: float = 0.0
     _learned: dict[str, int] = field(default_factory=dict)
@@ -120,7 +122,8 @@ class Asker:
         if not generation.images:
             raise NoPicture("the answer held no picture: the prompt or the picture was filtered")
         pairs = zip(indexes, generation.images, strict=False)
-        return [Claim(item, index, image, attempt) for index, image in pairs]
+        now = utc_now()
+        return [Claim(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
 
     def _check_room(self) -> None:
         """Make sure that what is about to be paid for can be kept.
@@ -145,11 +148,12 @@ class Asker:
         bill: Bill | None = None
         try:
             with self.gate.waiting():
-                await self.outage.turn()
                 admitted = await self.throttle.acquire()
                 reserved, images = await self.budget.reserve(each, images)
                 bill = Bill(reserved, None if each is None else each * images, images, admitted)
                 await self.pace.turn()
+                while await self.outage.turn():
+                    await self.pace.turn()
             yield bill
         finally:
             if bill is not None:
