@@ -304,6 +304,8 @@ class Job:
         limits: How fast, how much and how long a run may go.
         check: How each picture is checked before it gets its name: `structure` reads it as a container, `decode`
             decodes it too.
+        notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
+        unused_columns: For each included file that has columns which nothing uses, by its name in errors, these.
     """
 
     name: str
@@ -316,3 +318,5 @@ class Job:
     check: Literal["structure", "decode"] = "structure"
     digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
