@@ -14,8 +14,8 @@ from pipeline.commands.status import latest, wanted
 from pipeline.errors import FolderLocked
 from pipeline.ledger import Ledger
 from pipeline.model import Job, Record
-from pipeline.store import Store, inspect
 from pipeline.picture import BrokenPicture, Picture
+from pipeline.store import Store, inspect
 from pipeline.text import grouped, plural, printable
 
 Check = Callable[[Path, Picture], None]
