@@ -165,6 +165,10 @@ class EncodedImage(Protocol):
         """
         ...
 
+    def raw(self) -> Iterator[bytes]:
+        """The text itself, piece by piece: what is kept of one that can't be decoded."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:

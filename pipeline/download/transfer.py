@@ -5,7 +5,7 @@ together where the server lets a transfer continue.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -203,18 +203,23 @@ class Transfer:
 
     async def _take(self, data: bytes | EncodedImage, arrival: Arrival) -> None:
         """Take in the bytes that came inside the answer."""
+        if isinstance(data, bytes):
+            await self._add([data], arrival)
+            return
         try:
-            for piece in [data] if isinstance(data, bytes) else data.pieces():
-                for at in range(0, len(piece), _PIECE):
-                    arrival.add(memoryview(piece)[at : at + _PIECE])
-                    await checkpoint()
+            await self._add(data.pieces(), arrival)
         except ValueError as error:
             arrival.start_over()
-            text = getattr(data, "text", "")
-            arrival.add(text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text))
+            await self._add(data.raw(), arrival)
             kept = arrival.keep(".b64")
             message = f"the picture for {self._stem} in the answer can't be decoded: {error}"
             raise GiveUp(f"{message}; {kept}" if kept else message, cause="bad-picture") from None
+
+    async def _add(self, pieces: Iterable[bytes], arrival: Arrival) -> None:
+        for piece in pieces:
+            for at in range(0, len(piece), _PIECE):
+                arrival.add(memoryview(piece)[at : at + _PIECE])
+                await checkpoint()
 
     def _verdict(self, way: _Way, message: str) -> DownloadBroken | GiveUp:
         """What is to become of bytes that came, and are no usable picture.

@@ -27,12 +27,14 @@ class Encoded:
 
     parts: tuple[bytes, ...]
     error: str | None = None
-    text: str = "iVBO!!!"
 
     def pieces(self) -> Iterator[bytes]:
         yield from self.parts
         if self.error:
             raise ValueError(self.error)
+
+    def raw(self) -> Iterator[bytes]:
+        yield from (b"iVBO", b"!!!")
 
 
 @asynccontextmanager
