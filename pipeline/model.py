@@ -165,6 +165,10 @@ class EncodedImage(Protocol):
         """
         ...
 
+    def raw(self) -> Iterator[bytes]:
+        """The text itself, piece by piece: what is kept of one that can't be decoded."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
@@ -302,6 +306,8 @@ class Job:
             read.
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
+        check: How each picture is checked before it gets its name: `structure` reads it as a container, `decode`
+            decodes it too.
         notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
         unused_columns: For each included file that has columns which nothing uses, by its name in errors, these.
     """
@@ -313,6 +319,7 @@ class Job:
     limits: Limits
     wanted: "Wanted"
     state_dir: Path | None = None
+    check: Literal["structure", "decode"] = "structure"
     digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

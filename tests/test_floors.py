@@ -52,7 +52,7 @@ EXCEPTIONS = {
 FOREIGN = {
     "aiohttp": {"web", "api", "download", "sandbox"},
     "anyio": None,  # anywhere
-    "PIL": {"sandbox"},
+    "PIL": {"sandbox", "picture"},
     "pydantic": {"jobfile"},
     "pydantic_core": {"jobfile"},
     "sqlite3": {"ledger", "sandbox", "wanted"},

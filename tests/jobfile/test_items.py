@@ -347,6 +347,7 @@ def test_the_schema_for_editors_names_every_key() -> None:
     assert set(schema["properties"]) == {
         *("name", "model", "endpoint", "output", "state_dir", "aspect_ratios", "parameters", "variables", "prompts"),
         "limits",
+        "check",
     }
     text, mapping = schema["$defs"]["PromptSpec"]["anyOf"]
     assert text == {"type": "string"}
