@@ -295,6 +295,8 @@ class Job:
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
         entries: The prompt entries, for `jobfile.expand` alone.
+        proxy: The HTTP proxy for all requests, `none` for no proxy; None for what the environment says.
+        user_agent: The name that servers see; None for the program's own.
     """
 
     name: str
@@ -306,3 +308,5 @@ class Job:
     state_dir: Path | None = None
     included: tuple[Path, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+    proxy: str | None = None
+    user_agent: str | None = None

@@ -25,13 +25,12 @@ from pipeline.retry import (
     BACKOFF_CAP,
     FETCHES,
     FETCHES_OF_GONE,
-    RETRY_AFTER_CAP,
     RetryBudget,
     asking,
     fetching,
     full_jitter,
-    parse_retry_after,
 )
+from pipeline.retry_after import RETRY_AFTER_CAP, parse_retry_after
 from tests.clock import in_virtual_time
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -127,7 +127,8 @@ async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
                 f"no run of {job.name} has asked {job.endpoint} for anything yet: there is nothing to audit"
             )
         endpoint, _ = await start(endpoint, job.output / STATE / "sandbox", stack)
-        session = await stack.enter_async_context(web.api_session(concurrency=1, timeout=60.0))
+        network = settings.network(environ, job.proxy, job.user_agent)
+        session = await stack.enter_async_context(web.api_session(concurrency=1, timeout=60.0, network=network))
         log = await _log(Account(session, endpoint), seconds_of(first), frozenset(ledger.runs_of(base)))
         found = Audit(job.endpoint, logged=sum(log.values()), requests=sum(1 for cost in log.values() if cost))
         _compare(found, ledger, base, log, settle)

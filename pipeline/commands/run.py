@@ -83,6 +83,8 @@ class Run:
             reason: StopRun | None = None
             summary = self._summary()
             if work:
+                network = settings.network(self.environ, self.job.proxy, self.job.user_agent)
+                self.endpoint = replace(self.endpoint, network=network)
                 self.started_at = view.utc_now()
                 ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
                 read_again(ledger)

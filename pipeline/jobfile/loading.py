@@ -130,6 +130,8 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         state_dir=None if spec.state_dir is None else Path(spec.state_dir),
         included=tuple(dict.fromkeys(entry.file for entry in found if entry.file is not None)),
         given={key: str(value) for key, value in instead.items() if key != "limits"},
+        proxy=spec.proxy,
+        user_agent=spec.user_agent,
     )
 
 

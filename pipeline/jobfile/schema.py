@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from pipeline import settings
+from pipeline import proxies, settings
 from pipeline.errors import UsageError
 from pipeline.jobfile import naming, template
 from pipeline.jobfile.scalars import Scalar, shown, value_of
@@ -156,6 +156,28 @@ def _output(value: Any) -> str:
     return text
 
 
+def _proxy(value: Any) -> str:
+    text = _text(value)
+    if text == proxies.DIRECT:
+        return text
+    cure = f"write http://HOST:PORT, or {proxies.DIRECT} to ask without a proxy"
+    if "@" in text:
+        # Not the text itself: what stands before the @ is a password.
+        raise wrong("holds a user name", "set HTTPS_PROXY to the whole URL instead: a job file is no place for secrets")
+    try:
+        proxies.parsed(text, "it")
+    except UsageError:
+        raise _is(value, cure) from None
+    return text
+
+
+def _user_agent(value: Any) -> str:
+    text = _text(value).strip()
+    if not text or not text.isascii() or not text.isprintable() or len(text) > 500:
+        raise wrong("is not a name that a header can hold", "write up to 500 printable ASCII characters")
+    return text
+
+
 def _plain(value: Any) -> Any:
     return value_of(value)
 
@@ -273,6 +295,8 @@ class JobSpec(_Strict):
         endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
         output: The output folder, relative to the working directory; `build/NAME` by default.
         state_dir: Where the ledger and its lock are kept, where the output's file system can't keep them.
+        proxy: The HTTP proxy for all requests, instead of the environment's; `none` asks without one.
+        user_agent: The name that servers see, instead of `image-pipeline/VERSION`.
         aspect_ratios: Ratios for every prompt that names none.
         parameters: Further parameters of the model, by its own names.
         variables: What `{name}` in a prompt stands for; a list makes one picture of each value.
@@ -285,6 +309,8 @@ class JobSpec(_Strict):
     endpoint: Annotated[str, BeforeValidator(_endpoint)] = "aimlapi"
     output: Annotated[str, BeforeValidator(_output)] | None = None
     state_dir: Annotated[str, BeforeValidator(_output)] | None = None
+    proxy: Annotated[str, BeforeValidator(_proxy)] | None = None
+    user_agent: Annotated[str, BeforeValidator(_user_agent)] | None = None
     aspect_ratios: Ratios | None = None
     parameters: Parameters = Field(default_factory=dict)
     variables: Variables = Field(default_factory=dict)

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api.wire import MESSAGE_LIMIT, Answer, amount, cost, parse_json, verdict, whole_number
+from pipeline.api.said import MESSAGE_LIMIT
+from pipeline.api.verdict import verdict
+from pipeline.api.wire import Answer, amount, cost, parse_json, whole_number
 from pipeline.errors import (
     GiveUp,
     KeyRefused,
