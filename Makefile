@@ -28,8 +28,9 @@ fmt: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
+# Never `build` nor all of `dist`: jobs put pictures that were paid for, and their ledgers, there.
 clean:
-	rm -rf bench/.cache $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .coverage
+	rm -rf bench/.cache $(VENV) dist/*.whl dist/*.tar.gz .mypy_cache .pytest_cache .ruff_cache .coverage
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("This needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.11 run" % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'

@@ -11,42 +11,52 @@ The same as the command line does, from Python:
 Everything is loaded when it is first used, so that importing the package costs next to nothing.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pipeline.version import __version__
 
 if TYPE_CHECKING:
     from pipeline.commands.audit import Audit, audit
+    from pipeline.commands.failures import Failure
+    from pipeline.commands.plan import Plan, plan
     from pipeline.commands.run import run, run_async
-    from pipeline.commands.status import status
+    from pipeline.commands.status import Status, status
     from pipeline.commands.summary import MaybePaid, Summary
-    from pipeline.commands.verify import verify
+    from pipeline.commands.verify import Verification, verify
     from pipeline.errors import PipelineError, StopRun, UsageError
     from pipeline.jobfile import expand
     from pipeline.jobfile import load as load_job
     from pipeline.jobfile.schema import schema as job_schema
     from pipeline.model import Item, Job, Limits, Record
-    from pipeline.plan import Selection
+    from pipeline.plan import Decision, Selection
 
 
 __all__ = [
     "Audit",
+    "Decision",
+    "Failure",
     "Item",
     "Job",
     "Limits",
     "MaybePaid",
     "PipelineError",
+    "Plan",
     "Record",
     "Selection",
+    "Status",
     "StopRun",
     "Summary",
     "UsageError",
+    "Verification",
     "__version__",
     "audit",
     "expand",
     "job_schema",
     "load_job",
+    "plan",
     "run",
     "run_async",
     "status",
@@ -55,25 +65,42 @@ __all__ = [
 
 _HOMES = {
     "Audit": "commands.audit",
+    "Decision": "plan",
+    "Failure": "commands.failures",
     "Item": "model",
     "Job": "model",
     "Limits": "model",
     "MaybePaid": "commands.summary",
     "PipelineError": "errors",
+    "Plan": "commands.plan",
     "Record": "model",
     "Selection": "plan",
+    "Status": "commands.status",
     "StopRun": "errors",
     "Summary": "commands.summary",
     "UsageError": "errors",
+    "Verification": "commands.verify",
     "audit": "commands.audit",
     "expand": "jobfile",
     "job_schema": "jobfile.schema:schema",
     "load_job": "jobfile:load",
+    "plan": "commands.plan",
     "run": "commands.run",
     "run_async": "commands.run",
     "status": "commands.status",
     "verify": "commands.verify",
 }
+
+
+class _Package(ModuleType):
+    """This package. A module in it that is called like one of its functions never takes that function's place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -2,38 +2,28 @@
 
 import argparse
 import gc
-import io
 import json
 import os
+import shlex
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import arguments as grammar
+from pipeline import streams
+from pipeline.arguments import EXIT_CODES, WrongArguments, parser
 from pipeline.errors import PipelineError, StopRun, UsageError
 from pipeline.text import printable
-from pipeline.version import __version__
 
 if TYPE_CHECKING:
+    from pipeline.commands.failures import Failure
     from pipeline.commands.summary import Summary
     from pipeline.model import Job
     from pipeline.plan import Selection
 
-EXIT_CODES = """\
-exit codes:
-  0    every image is there, or all that --only and --limit chose; `plan`, `status`: it was told
-  1    some items failed, `verify` found a file that is not sound, or `audit` a difference
-  2    the job or the command line is wrong; nothing was sent
-  3    no key, or the key or the account was refused
-  5    the provider is unavailable; the next run goes on from here
-  6    local storage: disk full, not writable, a broken ledger, or a folder moved during the run
-  7    the budget is reached
-  8    paid answers in a row brought no usable picture: nothing more was asked for
-  11   another run holds the output folder
-  130  interrupted by Ctrl-C (143: by SIGTERM); the next run goes on from here
-"""
+__all__ = ["EXIT_CODES", "main", "parser"]
 
 PROBLEMS_SHOWN = 50
 
@@ -48,165 +38,75 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments, without the program's name; the process's own by default.
 
     Returns:
-        The exit code, one of `EXIT_CODES`.
+        The exit code, one of `EXIT_CODES`; it holds whether or not anything that was said could be heard.
     """
-    _mend_streams()
-    arguments = parser().parse_args(argv)
+    streams.prepare()
+    return streams.finish(_outcome(sys.argv[1:] if argv is None else list(argv)))
+
+
+def _outcome(argv: list[str]) -> int:
+    as_json = "--json" in argv
     try:
-        command: Callable[[argparse.Namespace], int] = arguments.command
-        return command(arguments)
+        arguments = grammar.parse(argv)
+        return _COMMANDS[arguments.command](arguments)
+    except SystemExit as stop:  # after --help and --version
+        return int(stop.code or 0)
     except StopRun as error:
-        with suppress(OSError):
-            _tell(error, as_json=getattr(arguments, "json", False))
-            sys.stdout.flush()
+        _tell(error, as_json=as_json)
         return error.exit_code
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        streams.say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        streams.say("interrupted")
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain about that at exit.
-        _leave_stdout()
-        return 1
+    except ModuleNotFoundError as error:
+        return _missing(error)
     except OSError as error:
-        print(f"error: standard output can't be written: {error.strerror}", file=sys.stderr)
-        _leave_stdout()
+        streams.say(f"error: {printable(str(error.filename or ''))}: {error.strerror}")
         return 6
     except Exception as error:
         return _bug(error)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m pipeline",
-        description="The build system for generated images: make only what is missing, pay once.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-    _run_parser(commands)
-    _plan_parser(commands)
-    _status_parser(commands)
-    _verify_parser(commands)
-    _audit_parser(commands)
-    _manifest_parser(commands)
-    _sandbox_parser(commands)
-    return top
-
-
-def _add(commands: Any, name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.set_defaults(command=command)
-    return made
-
-
-def _run_parser(commands: Any) -> None:
-    made = _add(commands, "run", _run, "make the images that are missing or changed, and nothing else")
-    _job_options(made)
-    _selection_options(made)
-    made.add_argument("--concurrency", type=_positive, metavar="N", help="requests in flight at once, at most")
-    made.add_argument("--requests-per-minute", type=float, metavar="N", help="requests sent in a minute, at most")
-    made.add_argument("--budget-tokens", type=_positive, metavar="N", help="tokens this run may spend")
-    made.add_argument("--budget-usd", type=float, metavar="N", help="the same in US dollars")
-    made.add_argument("--quiet", action="store_true", help="say nothing but errors")
-
-
-def _plan_parser(commands: Any) -> None:
-    made = _add(commands, "plan", _plan, "show what a run would make, why, and what it would cost; sends nothing")
-    _job_options(made)
-    _selection_options(made)
-
-
-def _status_parser(commands: Any) -> None:
-    made = _add(commands, "status", _status, "show what the manifest says: counts, tokens, dollars, failures by cause")
-    _folder_options(made)
-
-
-def _verify_parser(commands: Any) -> None:
-    made = _add(commands, "verify", _verify, "read every file and hold it against the manifest")
-    _folder_options(made)
-
-
-def _audit_parser(commands: Any) -> None:
-    made = _add(commands, "audit", _audit, "hold the ledger against the vendor's log, attempt by attempt")
-    _job_options(made)
-
-
-def _manifest_parser(commands: Any) -> None:
-    made = _add(commands, "manifest", _manifest, "print the manifest as the ledger has it, or write it anew")
-    _job_options(made)
-    made.add_argument("--rebuild", action="store_true", help="write manifest.jsonl anew from the ledger")
-
-
-def _job_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("job", type=Path, metavar="JOB", help="the job file, such as jobs/catalog.yaml")
-    made.add_argument("--endpoint", metavar="E", help="aimlapi, sandbox, or a base URL; replaces the job's own")
-    made.add_argument("--output", type=_folder, metavar="DIR", help="the output folder; replaces the job's own")
-    made.add_argument("--json", action="store_true", help="print JSON, as the only thing on standard output")
-
-
-def _folder_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("job", type=Path, metavar="JOB", help="the job file, or its output folder")
-    made.add_argument("--output", type=_folder, metavar="DIR", help="the output folder; replaces the job's own")
-    made.add_argument("--json", action="store_true", help="print JSON, as the only thing on standard output")
-
-
-def _selection_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "--only", action="append", default=[], metavar="ID-GLOB", help="only items whose id matches; may be repeated"
-    )
-    made.add_argument("--limit", type=_positive, metavar="N", help="make at most N images")
-    made.add_argument("--force", action="store_true", help="make them again even where they are there; costs money")
-    made.add_argument("--retry-failed", action="store_true", help="ask again for items that failed for good")
-
-
-def _sandbox_parser(commands: Any) -> None:
-    made = _add(commands, "sandbox", _sandbox, "serve the sandbox: the same API, real pictures, no cost")
-    from pipeline.commands.sandbox import add_options
-
-    add_options(made)
-
-
-def _folder(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty: name a folder (is a variable not set?)")
-    return Path(text)
-
-
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text[:18])):
-        raise argparse.ArgumentTypeError(f"it must be a whole number above 0, found {text!r}")
-    return int(text)
-
-
 def _run(arguments: argparse.Namespace) -> int:
     summary = _unchanged(arguments) or _made(arguments)
-    try:
-        if arguments.json:
-            print(json.dumps(summary.as_dict()), flush=True)
-        elif not arguments.quiet:
-            print("\n".join(summary.lines()), flush=True)
-    except OSError:
-        # Nobody listens any more; what the run came to stands all the same.
-        _leave_stdout()
+    failed = sum(summary.selected_failed.values())
+    retry = _retry(arguments, summary.failures, failed) if failed else ""
+    # Where it can't be heard, what the run came to stands all the same.
+    if arguments.json:
+        streams.out(json.dumps(summary.as_dict()), needed=False)
+    elif not arguments.quiet:
+        streams.out("\n".join(summary.lines(retry)), needed=False)
+    streams.flush(needed=False)
+    if arguments.quiet and (trouble := summary.trouble(retry)):
+        streams.say("\n".join(trouble))
     if summary.reason:
-        print(f"error: {summary.reason}", file=sys.stderr)
+        streams.say(f"error: {printable(summary.reason)}")
     return summary.exit_code
+
+
+def _retry(arguments: argparse.Namespace, failures: Sequence["Failure"] = (), failed: int = 0) -> str:
+    """The command that asks again for what has failed for good, as a shell takes it.
+
+    Of a run that was about a part of the job, it is about those of `failures`, if that is all that `failed`.
+    """
+    words = [*grammar.invocation(), "run", str(arguments.job)]
+    for name in ("endpoint", "output"):
+        value = getattr(arguments, name, None)
+        words += [] if value is None else [f"--{name}", str(value)]
+    only, limit = getattr(arguments, "only", []), getattr(arguments, "limit", None)
+    if (only or limit) and failed == len(failures):
+        only, limit = list(dict.fromkeys(failure.id for failure in failures)), None
+    for pattern in only:
+        words += ["--only", pattern]
+    words += ["--limit", str(limit)] if limit else []
+    return shlex.join([*words, "--retry-failed"])
 
 
 def _unchanged(arguments: argparse.Namespace) -> "Summary | None":
     """What a run without anything to do comes to; None where something may have to be done."""
-    if arguments.only or arguments.limit or arguments.force or arguments.retry_failed:
+    if arguments.only or arguments.limit or arguments.force or arguments.retry_failed or arguments.placeholders:
         return None
     from pipeline.commands.unchanged import Asked, unchanged
 
@@ -217,12 +117,7 @@ def _made(arguments: argparse.Namespace) -> "Summary":
     from pipeline.commands.run import run
     from pipeline.progress import Progress, mode_for
 
-    limits = {
-        name: getattr(arguments, name)
-        for name in ("concurrency", "requests_per_minute", "budget_tokens", "budget_usd")
-        if getattr(arguments, name) is not None
-    }
-    job = _load(arguments, limits)
+    job = _load(arguments, _limits(arguments))
     mode = mode_for(sys.stderr, quiet=arguments.quiet)
     return run(job, selection=_selection(arguments), progress=lambda total: Progress(total, mode=mode))
 
@@ -230,32 +125,32 @@ def _made(arguments: argparse.Namespace) -> "Summary":
 def _plan(arguments: argparse.Namespace) -> int:
     from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
 
-    job = _load(arguments, {})
+    job = _load(arguments, _limits(arguments))
     items: list[dict[str, Any]] = []
     for step in plan(job, os.environ, _selection(arguments)):
         if isinstance(step, Plan):
-            print(json.dumps({**step.as_dict(), "items": items}) if arguments.json else "\n".join(step.lines()))
+            _report(arguments, {**step.as_dict(), "items": items} if arguments.json else {}, step.lines())
         elif arguments.json:
             items.append(decision_dict(step))
-        else:
-            for line in decision_lines(step):
-                print(line)
+        elif not all(map(streams.out, decision_lines(step))):
+            break
     return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
     from pipeline.commands.status import status
 
-    found = status(_output(arguments))
-    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    found = status(_source(arguments))
+    retry = "run JOB --retry-failed" if arguments.job.is_dir() else _retry(arguments)
+    _report(arguments, found.as_dict(), found.lines(retry))
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from pipeline.commands.verify import verify
 
-    found = verify(_output(arguments))
-    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    found = verify(_source(arguments))
+    _report(arguments, found.as_dict(), found.lines())
     return 0 if found.sound else 1
 
 
@@ -263,7 +158,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     from pipeline.commands.audit import audit
 
     found = audit(_load(arguments, {}), os.environ)
-    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    _report(arguments, found.as_dict(), found.lines())
     return 0 if found.balanced else 1
 
 
@@ -275,8 +170,13 @@ def _manifest(arguments: argparse.Namespace) -> int:
         show(job)
         return 0
     found = rebuild(job)
-    print(json.dumps(found.as_dict()) if arguments.json else "\n".join(found.lines()))
+    _report(arguments, found.as_dict(), found.lines())
     return 0
+
+
+def _report(arguments: argparse.Namespace, found: Mapping[str, Any], lines: Iterable[str]) -> None:
+    """Print what a command found: for programs or for people."""
+    streams.out(json.dumps(found) if arguments.json else "\n".join(lines))
 
 
 def _sandbox(arguments: argparse.Namespace) -> int:
@@ -292,23 +192,22 @@ def _load(arguments: argparse.Namespace, limits: Mapping[str, Any]) -> "Job":
     # need hardly look. With its own thresholds it takes a third of the time that a long job takes to read.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    return load(arguments.job, endpoint=arguments.endpoint, output=arguments.output, limits=limits)
+    endpoint = getattr(arguments, "endpoint", None)
+    return load(arguments.job, endpoint=endpoint, output=arguments.output, limits=limits)
 
 
-def _output(arguments: argparse.Namespace) -> Path:
-    """The output folder that `status` and `verify` are about: named itself, or by its job."""
-    job: Path = arguments.job
-    if arguments.output is not None:
-        return Path(arguments.output)
-    if job.is_dir():
-        return job
-    from pipeline.jobfile import load
+def _source(arguments: argparse.Namespace) -> "Job | Path":
+    """What `status` and `verify` are about: a job, or an output folder alone."""
+    if arguments.job.is_dir():
+        return Path(arguments.output or arguments.job)
+    return _load(arguments, {})
 
-    # What is imported by now stays, and neither a job nor a run makes anything that refers to itself: the collector
-    # need hardly look. With its own thresholds it takes a third of the time that a long job takes to read.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    return load(job).output
+
+def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The limits that the command line gives in place of the job's."""
+    names = ("concurrency", "requests_per_minute", "budget_tokens", "budget_usd")
+    given = {name: getattr(arguments, name, None) for name in names}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _selection(arguments: argparse.Namespace) -> "Selection":
@@ -319,23 +218,20 @@ def _selection(arguments: argparse.Namespace) -> "Selection":
         limit=arguments.limit,
         force=arguments.force,
         retry_failed=arguments.retry_failed,
+        placeholders=arguments.placeholders,
     )
 
 
-def _mend_streams() -> None:
-    """Let what is said never be the reason why something fails: not a closed stream, not an encoding without a sign."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - to the end of the process
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _leave_stdout() -> None:
-    """Let Python not complain at exit about what could not be written."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _missing(error: ModuleNotFoundError) -> int:
+    """Say that a package is not installed for this Python."""
+    missing = error.name or "pipeline"
+    if missing.partition(".")[0] == "pipeline":
+        return _bug(error)
+    streams.say(
+        f"error: the Python at {sys.executable} has no {missing}: use the one that `make run` sets up "
+        "(.venv/bin/python), or install this program for it (-m pip install .)"
+    )
+    return 2
 
 
 def _bug(error: Exception) -> int:
@@ -350,10 +246,9 @@ def _bug(error: Exception) -> int:
         error = error.exceptions[0]
         calls += traceback.extract_tb(error.__traceback__)
     where = f"{Path(calls[-1].filename).name}:{calls[-1].lineno}"
-    print(
+    streams.say(
         f"error: this is a mistake in the program ({type(error).__name__} at {where}); please report it with the "
-        f"traceback that {DEBUG_VARIABLE}=1 shows. What was paid for is recorded, and the next run goes on from it.",
-        file=sys.stderr,
+        f"traceback that {DEBUG_VARIABLE}=1 shows. What was paid for is recorded, and the next run goes on from it."
     )
     return 1
 
@@ -361,11 +256,26 @@ def _bug(error: Exception) -> int:
 def _tell(error: StopRun, *, as_json: bool) -> None:
     """Say what stopped the program: on stderr for people, and with --json on stdout for programs."""
     problems = error.problems if isinstance(error, UsageError) else ()
-    print(f"error: {printable(str(error))}", file=sys.stderr)
+    if isinstance(error, WrongArguments):
+        streams.say(f"{error.usage}{error.program}: error: {printable(str(error))}")
+    else:
+        streams.say(f"error: {printable(str(error))}")
     for problem in problems[:PROBLEMS_SHOWN]:
-        print(f"  {printable(str(problem))}", file=sys.stderr)
+        streams.say(f"  {printable(str(problem))}")
     if len(problems) > PROBLEMS_SHOWN:
-        print(f"  and {len(problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
+        streams.say(f"  and {len(problems) - PROBLEMS_SHOWN} more")
     if as_json:
         found = [{"place": str(p.place), "message": p.message, "cure": p.cure} for p in problems]
-        print(json.dumps({"exit_code": error.exit_code, "reason": str(error), "problems": found}))
+        reason = {"exit_code": error.exit_code, "reason": str(error), "problems": found}
+        streams.out(json.dumps(reason), needed=False)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "plan": _plan,
+    "status": _status,
+    "verify": _verify,
+    "audit": _audit,
+    "manifest": _manifest,
+    "sandbox": _sandbox,
+}

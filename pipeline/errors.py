@@ -10,7 +10,7 @@
     │   ├── BudgetReached        7   the next request might go over the budget
     │   ├── UnusableAnswers      8   what is paid for brings no usable picture, again and again
     │   ├── FolderLocked        11   another run holds the output folder
-    │   └── Interrupted        130   Ctrl-C (130) or SIGTERM (143)
+    │   └── Interrupted        130   Ctrl-C (130), SIGTERM (143), SIGHUP (129) or SIGQUIT (131)
     ├── GiveUp                   this item has failed, the others go on; `cause` says why, for counting
     │   └── Accepted             an asynchronous API has taken the request in; its picture comes later
     └── TryAgain                 the same may succeed later
@@ -110,7 +110,7 @@ class FolderLocked(StopRun):
 
 
 class Interrupted(StopRun):
-    """A signal asked the run to end. `exit_code` is 130 after Ctrl-C and 143 after SIGTERM."""
+    """A signal asked the run to end. `exit_code` is 128 and its number: 130 after Ctrl-C, 143 after SIGTERM."""
 
     exit_code = 130
 

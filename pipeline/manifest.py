@@ -16,6 +16,7 @@ from typing import IO, Any, Self, get_args, get_type_hints
 
 from pipeline.errors import StorageFailed
 from pipeline.model import Record
+from pipeline.store import open_regular, opener, refuse_other
 
 NAME = "manifest.jsonl"
 
@@ -86,7 +87,8 @@ def read_last(path: Path, most: int) -> Iterator[Record | None]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as lines:
+        # Whoever only reads may be led elsewhere by a link; it must be a file all the same.
+        with os.fdopen(open_regular(path, follow=True), "rb") as lines:
             yield from (line for line in lines if line.endswith(b"\n"))
     except OSError as error:
         raise StorageFailed(f"{path} can't be read: {error.strerror}") from None
@@ -101,6 +103,18 @@ def _record_or_none(line: bytes) -> Record | None:
 
 _KINDS = {name: _kinds(annotation) for name, annotation in get_type_hints(Record).items()}
 """The types that each field of a record may have."""
+
+
+def require_file(path: Path) -> None:
+    """Make sure that a name is free or a file's, so that it can be written.
+
+    Raises:
+        StorageFailed: Something else has it, or the system won't say.
+    """
+    try:
+        refuse_other(path)
+    except OSError as error:
+        raise StorageFailed(f"{path} can't be written: {error.strerror}") from None
 
 
 class ManifestLog:
@@ -130,8 +144,7 @@ class ManifestLog:
 
     def _open(self) -> IO[bytes]:
         # A line that a killed run left unfinished would swallow the first of ours.
-        how = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self._path, how, 0o666)
+        descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         log = os.fdopen(descriptor, "r+b", buffering=0)
         end = log.seek(0, os.SEEK_END)
         while end and not _ends_line(log, end):
@@ -140,12 +153,9 @@ class ManifestLog:
         return log
 
     def __enter__(self) -> Self:
-        # Told before the first request: a picture whose line finds no place would end the run after it was paid for.
-        try:
-            if self._path.is_dir():
-                raise StorageFailed(f"{self._path} can't be written: it is a folder; move it away")
-        except OSError as error:
-            raise StorageFailed(f"{self._path} can't be written: {error.strerror}") from None
+        # Said before the first request: a picture whose line finds no place would end the run after it was paid for.
+        require_file(self._path)
+        require_file(_fresh(self._path))
         return self
 
     def __exit__(
@@ -164,13 +174,19 @@ def _ends_line(log: IO[bytes], end: int) -> bool:
     return log.read(1) == b"\n"
 
 
+def _fresh(path: Path) -> Path:
+    """Where a manifest is written that is to take the place of this one."""
+    return path.with_name(f".{path.name}.new")
+
+
 def write(path: Path, records: Iterable[Record]) -> None:
     """Write the manifest anew and put it in place of the old one, unless that says the same already.
 
     Raises:
-        StorageFailed: It can't be written; the old one is left as it was.
+        StorageFailed: It can't be written, or something else has its name; the old one is left as it was.
     """
-    fresh = path.with_name(f".{path.name}.new")
+    require_file(path)
+    fresh = _fresh(path)
     try:
         fresh.unlink(missing_ok=True)
         # Made anew, whatever stood there: never written through a link.
@@ -191,7 +207,7 @@ def write(path: Path, records: Iterable[Record]) -> None:
 def _same(one: Path, other: Path) -> bool:
     if not other.exists() or one.stat().st_size != other.stat().st_size:
         return False
-    with one.open("rb") as a, other.open("rb") as b:
+    with one.open("rb") as a, open(other, "rb", opener=opener) as b:
         while left := a.read(1 << 20):
             if left != b.read(1 << 20):
                 return False

@@ -9,7 +9,10 @@ prompts, tokens) → `Claim` (one picture of it that must become a file) → `Sa
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pipeline.wanted import Wanted
 
 DEFAULT_MODEL = "google/imagen-4.0-ultra-generate-001"
 
@@ -210,11 +213,12 @@ class Claim:
         image: Where it is to be had.
         attempt: Id of the attempt that paid for it.
         replaces: It had been saved before and its file is gone: should its URL be dead too, it may be asked for again.
-        overdue: Its URL did not answer in an earlier run either, or a person wants it now: the same where it does not
-            answer this time.
+        overdue: Its URL did not answer in an earlier run either: the same where it does not answer this time.
         again: Another picture of this image is there, saved and sound: whatever becomes of this one, that one stays.
+        insisted: A person wants it now: where it can't be had, whatever the cause, it is asked for again.
         fresh: This run has paid for it: where its URL refuses, the picture may not be there yet.
-        paid_at: When its answer came, RFC 3339 in UTC; empty where that is not known.
+        paid_at: When it was asked for, RFC 3339 in UTC.
+        others: The same image in older paid answers, tried where this one can't be had.
     """
 
     item: Item
@@ -224,8 +228,10 @@ class Claim:
     replaces: bool = False
     overdue: bool = False
     again: bool = False
+    insisted: bool = False
     fresh: bool = False
     paid_at: str = ""
+    others: tuple["Claim", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,10 +297,11 @@ class Job:
         endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
         output: The output folder.
         state_dir: Where the ledger and its lock are kept; None for inside the output folder.
-        included: The files whose rows are prompt entries.
+        wanted: The job's items, as they were when it was read.
+        digests: The job file and the files whose rows are prompt entries, each with the sha256 of the bytes that were
+            read.
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
-        entries: The prompt entries, for `jobfile.expand` alone.
         proxy: The HTTP proxy for all requests, `none` for no proxy; None for what the environment says.
         user_agent: The name that servers see; None for the program's own.
     """
@@ -304,9 +311,9 @@ class Job:
     endpoint: str
     output: Path
     limits: Limits
-    entries: tuple[Any, ...] = ()
+    wanted: "Wanted"
     state_dir: Path | None = None
-    included: tuple[Path, ...] = ()
+    digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     proxy: str | None = None
     user_agent: str | None = None

@@ -54,12 +54,20 @@ class Outage:
         """Seconds until the run gives up, if the provider stays as it is."""
         return self._patience if self._since is None else max(0.0, self._since + self._patience - self._clock())
 
-    async def turn(self) -> None:
+    async def turn(self) -> bool:
         """Return at once while all is well; during an outage wait until it is over, or go as its next probe.
+
+        It is asked last, right before a request leaves: whatever waited for anything else when the outage began would
+        otherwise still go out after it.
+
+        Returns:
+            True if the outage ended while this waited. The request's turn in the rate has passed meanwhile: take a new
+            one, then ask again.
 
         Raises:
             ProviderUnavailable: The outage has lasted longer than the patience.
         """
+        waited = False
         while self._since is not None:
             now = self._clock()
             give_up = self._since + self._patience
@@ -70,9 +78,11 @@ class Outage:
                 )
             if now >= self._next_probe:
                 self._next_probe = now + self._rng.uniform(*self._probe_every)
-                return
+                return False
+            waited = True
             with anyio.move_on_after(min(self._next_probe, give_up) - now):
                 await self._closed.wait()
+        return waited
 
     def succeeded(self) -> None:
         """The provider has answered as it should: whoever waits goes on at once."""

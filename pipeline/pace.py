@@ -138,6 +138,16 @@ class Pace:
             self._lessons.refused(self._paused_until)
         return self._paused_until - now
 
+    @property
+    def paused_for(self) -> float:
+        """Seconds that a pause which the server asked for still takes; 0 where there is none."""
+        return max(0.0, self._paused_until - self._clock())
+
+    @property
+    def next_in(self) -> float:
+        """Seconds until the next turn is given, at least; 0 where no request waits for one."""
+        return max(0.0, self._next - self._clock()) if self._head.locked() else 0.0
+
     def accepted(self) -> None:
         """The server has let a request in."""
         self._backoff = 0.0

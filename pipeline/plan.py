@@ -34,15 +34,19 @@ class Reason(StrEnum):
     REAL = "made by the real API, wanted from the sandbox"
     FORCED = "forced"
     GIVEN_UP = "failed before, waits for --retry-failed"
+    ACCEPTED = "accepted by an asynchronous API, waits for --retry-failed"
+    MOVED = "failed at another endpoint"
     LEFT_OUT = "left out by --only or --limit"
 
 
-SETTLED = frozenset({Reason.UNCHANGED, Reason.GIVEN_UP, Reason.LEFT_OUT})
+SETTLED = frozenset({Reason.UNCHANGED, Reason.GIVEN_UP, Reason.ACCEPTED, Reason.LEFT_OUT})
 """Reasons for which nothing is done."""
 
 _FETCHED_AGAIN = frozenset({Reason.MISSING, Reason.DAMAGED})
 """Reasons for which a picture that was fetched before is fetched once more."""
 
+_FAULT_OF_ENDPOINT = frozenset({"rejected", "moderated", "filtered"})
+"""Causes that are one endpoint's word: another one may say something else."""
 
 ABSENT = frozenset({Reason.MISSING, Reason.DAMAGED, Reason.PLACEHOLDER})
 """Reasons for which an image that was saved once is not there as the job wants it."""
@@ -57,16 +61,18 @@ class Selection:
         limit: Images to make at most; None for all.
         force: Make them even where they are there.
         retry_failed: Ask again for what has failed for good.
+        placeholders: Let the sandbox's pictures take the names of pictures that were paid for.
     """
 
     only: tuple[str, ...] = ()
     limit: int | None = None
     force: bool = False
     retry_failed: bool = False
+    placeholders: bool = False
 
-    def covers(self, item: Item) -> bool:
-        """Whether the item's id matches."""
-        return not self.only or any(fnmatchcase(item.id, pattern) for pattern in self.only)
+    def covers(self, item: str) -> bool:
+        """Whether the id of an item matches."""
+        return not self.only or any(fnmatchcase(item, pattern) for pattern in self.only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ class Planner:
         pictures: The pictures in a paid attempt's answer, in its order.
         base: Base URL of the endpoint; pictures that a sandbox elsewhere made in the real API's place do not count.
         selection: Which part of the job this is about.
+        asked_at: Where requests of this run go, as the ledger's runs have it: `base`, or `sandbox`.
     """
 
     ledger: LedgerReader
@@ -112,18 +119,16 @@ class Planner:
     pictures: Callable[[Attempt], Sequence[GeneratedImage]]
     base: str
     selection: Selection = field(default_factory=Selection)
+    asked_at: str = ""
 
     def decisions(self, items: Iterator[Item] | Sequence[Item]) -> Iterator[Decision]:
         """The decision about each item, in the job's order; the selection's limit is counted along the way."""
         left = self.selection.limit
         for item, known in self.ledger.of_items(items):
-            if not self.selection.covers(item):
+            if not self.selection.covers(item.id):
                 yield Decision(item, dict.fromkeys(range(item.count), Reason.LEFT_OUT))
                 continue
             decision = self._decide(item, known)
-            if (known.images or known.attempts) and not SETTLED.issuperset(decision.reasons.values()):
-                # By what the ledger says now, answers included: the run may have changed something since.
-                decision = self.decide(item)
             if left is not None:
                 decision = _limited(decision, left)
                 left -= decision.images_to_make
@@ -156,6 +161,8 @@ class Planner:
             row = rows.get(index)
             reason = self._reason(item, row, known)
             claim = self._claim(item, index, row, attempts, reason)
+            if not (row or claim or self._is_insisted) and _is_accepted(index, attempts):
+                reason = Reason.ACCEPTED
             if claim:
                 fetch.append(claim)
                 reason = reason if reason in _FETCHED_AGAIN else Reason.PAID
@@ -167,8 +174,13 @@ class Planner:
             elif reason is Reason.UNCHANGED and row and row.path and _misnamed(row.path, item.stem(index)):
                 rename.append(row)
             reasons[index] = reason
-        doubts = tuple(_doubt(item, doubted[attempt.id], attempt) for attempt in attempts if attempt.id in doubted)
+        doubts = tuple(doubt_of(item, doubted[attempt.id], attempt) for attempt in attempts if attempt.id in doubted)
         return Decision(item, reasons, tuple(ask), tuple(fetch), doubts, tuple(rename))
+
+    @property
+    def _is_insisted(self) -> bool:
+        """Whether a person wants to have asked again what would otherwise wait."""
+        return self.selection.force or self.selection.retry_failed
 
     def _doubtful(self, index: int, row: ImageRow | None, attempts: Sequence[Attempt]) -> Attempt | None:
         """The newest attempt for an image, where nobody knows if it was billed, or nobody acted on knowing it."""
@@ -176,8 +188,7 @@ class Planner:
         if newest is None or newest.open:
             return newest
         unacted = row is None or (row.state == "failed" and row.cause in GiveUp.AGAIN)
-        asked = self.selection.force or self.selection.retry_failed
-        return newest if unacted and not asked and newest.state in ("maybe", "lost") else None
+        return newest if unacted and not self._is_insisted and newest.state in ("maybe", "lost") else None
 
     def _reason(self, item: Item, row: ImageRow | None, known: Known) -> Reason:
         if self.selection.force:
@@ -185,8 +196,11 @@ class Planner:
         if row is None:
             return self._why_new(item, known.recipe)
         if row.state == "failed":
-            again = self.selection.retry_failed or row.cause in GiveUp.AGAIN
-            return Reason.FAILED if again else Reason.GIVEN_UP
+            if self.selection.retry_failed or row.cause in GiveUp.AGAIN:
+                return Reason.FAILED
+            if row.cause == "accepted":
+                return Reason.ACCEPTED
+            return Reason.MOVED if self._failed_elsewhere(row, known.attempts) else Reason.GIVEN_UP
         made_by = next((attempt.made_by for attempt in known.attempts if attempt.id == row.attempt), None)
         if made_by not in (None, self.base):
             return Reason.PLACEHOLDER
@@ -200,40 +214,80 @@ class Planner:
             return Reason.REAL if item.sandbox else Reason.PLACEHOLDER
         return Reason.PARAMETERS if recipe.prompt == item.prompt else Reason.PROMPT
 
+    def _failed_elsewhere(self, row: ImageRow, attempts: Sequence[Attempt]) -> bool:
+        """Whether it was another endpoint that said what the image has failed for."""
+        if row.cause not in _FAULT_OF_ENDPOINT or not self.asked_at:
+            return False
+        newest = next((attempt for attempt in reversed(attempts) if row.idx in attempt.indexes), None)
+        return newest is not None and self.ledger.base_of(newest.id) != self.asked_at
+
     def _claim(
         self, item: Item, index: int, row: ImageRow | None, attempts: Sequence[Attempt], reason: Reason
     ) -> Claim | None:
         """The picture in the newest paid answer that covers this image, where there is one to be had.
 
-        Where the file is gone, or its download may still succeed, every answer counts; otherwise only one that came
-        after the row was written: its run was killed before it could fetch what it had paid for.
+        Three cases: 1. The file is gone, its download may still succeed, or a person wants it tried again: every answer
+        counts, for a picture that is paid for is fetched before it is paid for again. 2. Otherwise, only an answer that
+        came after the row was written: its run was cut off before it could fetch what it had paid for, be it the first
+        picture or one that is to take the place of another. 3. An attempt of which the answer is not kept has been
+        brought home in full.
         """
         covering = [attempt for attempt in attempts if index in attempt.indexes]
-        again = reason in _FETCHED_AGAIN or (reason is Reason.FAILED and row and row.cause in GiveUp.AGAIN)
-        if row and not again:
+        fetched_again = reason in _FETCHED_AGAIN or reason is Reason.FAILED
+        if row and not fetched_again:
             covering = covering[row.attempts :]
-        for attempt in reversed(covering):
-            if attempt.state != "paid" or attempt.answer is None or attempt.made_by not in (None, self.base):
-                continue
-            position = attempt.indexes.index(index)
-            pictures = self.pictures(attempt)
-            if position < len(pictures):
-                replaces = row is not None and row.path is not None
-                failed = row is not None and row.state == "failed"
-                overdue = failed and (replaces or self.selection.retry_failed)
-                return Claim(item, index, pictures[position], attempt.id, replaces, overdue)
-        return None
+        found = [
+            Claim(item, index, picture, attempt.id, paid_at=attempt.created_at)
+            for attempt in reversed(covering)
+            if (picture := self._picture(attempt, index)) is not None
+        ]
+        if not found:
+            return None
+        first, *others = found
+        failed = row is not None and row.state == "failed"
+        replaces = row is not None and row.path is not None and fetched_again
+        return replace(
+            first,
+            replaces=replaces,
+            overdue=failed and replaces,
+            insisted=reason is Reason.FORCED or (failed and self.selection.retry_failed),
+            again=row is not None and not failed and not fetched_again,
+            others=tuple(others),
+        )
+
+    def _picture(self, attempt: Attempt, index: int) -> GeneratedImage | None:
+        """The picture that an attempt was paid for, where its answer is kept and holds it."""
+        if attempt.state != "paid" or attempt.made_by not in (None, self.base):
+            return None
+        position = attempt.indexes.index(index)
+        if attempt.delivered is not None and position >= attempt.delivered:
+            return None
+        pictures = self.pictures(self._with_answer(attempt))
+        return pictures[position] if position < len(pictures) else None
+
+    def _with_answer(self, attempt: Attempt) -> Attempt:
+        """The attempt with its answer, which is looked up for nothing but what is really to be fetched."""
+        return attempt if attempt.answer is not None else (self.ledger.attempt(attempt.id) or attempt)
 
 
-def requests(decision: Decision, most: int) -> Iterator[Request]:
+def _is_accepted(index: int, attempts: Sequence[Attempt]) -> bool:
+    newest = next((attempt for attempt in reversed(attempts) if index in attempt.indexes), None)
+    return newest is not None and newest.state == "accepted"
+
+
+def is_forced(decision: Decision) -> bool:
+    """Whether what is asked for is asked for again though it is there."""
+    return all(decision.reasons.get(index) is Reason.FORCED for index in decision.ask)
+
+
+def requests(item: Item, ask: Sequence[int], forced: bool, most: int) -> Iterator[Request]:
     """The requests that ask for what a decision leaves to ask, each for at most `most` images."""
-    for start in range(0, len(decision.ask), most):
-        indexes = decision.ask[start : start + most]
-        again = all(decision.reasons.get(index) is Reason.FORCED for index in indexes)
-        yield Request(decision.item, indexes, again)
+    for start in range(0, len(ask), most):
+        yield Request(item, tuple(ask[start : start + most]), forced)
 
 
-def _doubt(item: Item, indexes: Sequence[int], attempt: Attempt) -> Doubt:
+def doubt_of(item: Item, indexes: Sequence[int], attempt: Attempt) -> Doubt:
+    """An attempt that may have been, or was, billed without an answer, as what it leaves to find out."""
     verdict: Literal["open", "lost", "unproven"] = "lost" if attempt.state == "lost" else "unproven"
     price = attempt.price if attempt.tokens is None else attempt.tokens
     return Doubt(

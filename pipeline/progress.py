@@ -5,8 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Never, Self, TextIO
+
+import anyio
 
 from pipeline.text import duration, grouped, one_line, short
 
@@ -18,13 +21,29 @@ Mode = Literal["bar", "lines", "quiet"]
 EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
 
+FRESH = 1.0
+"""Seconds after which a bar is drawn again though no image has come: what it waits for has a time of its own."""
+
 _FORMAT = "{percentage:3.0f}% {bar} {desc}"
 
 _BESIDE = len("100% ") + 4 + 1
 """Columns that the percentage, the shortest bar and a space take."""
 
-_LEAST_MISSED = ("tokens", "rate", "failed", "left")
+_LEAST_MISSED = ("tokens", "rate", "failed", "left", "waiting")
 """What is left out first where a terminal is narrow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a run waits for.
+
+    Attributes:
+        text: In a few words, for a person.
+        regular: It waits like this between any two requests, so the time left can be told from those before.
+    """
+
+    text: str
+    regular: bool = False
 
 
 def mode_for(stream: TextIO, *, quiet: bool) -> Mode:
@@ -43,7 +62,11 @@ def _has_size(stream: TextIO) -> bool:
 
 
 class Progress:
-    """Counts images and shows them. A context manager."""
+    """Counts images and shows them. A context manager.
+
+    Attributes:
+        waiting: Says what the run waits for just now; None while it gets on.
+    """
 
     def __init__(
         self,
@@ -55,6 +78,7 @@ class Progress:
         every: float = EVERY,
     ) -> None:
         """`total` images are to be made; `every` is the seconds between two lines."""
+        self.waiting: Callable[[], Waiting | None] = lambda: None
         self._total = total
         self._mode = mode
         self._stream = stream or sys.stderr
@@ -89,6 +113,12 @@ class Progress:
             with self._while_heard():
                 self._bar.close()
 
+    def expect(self, total: int) -> None:
+        """Another number of images is to be made than was thought."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total
+
     def saved(self, tokens: int | None) -> None:
         """One more image is there; `tokens` is what it cost, where known."""
         self._saved += 1
@@ -109,6 +139,19 @@ class Progress:
             elif self._mode != "quiet":
                 print(line, file=self._stream, flush=True)
 
+    async def keep_fresh(self, every: float = FRESH) -> None:
+        """Draw the bar again and again, until cancelled; where there is none, this returns at once."""
+        while self._bar is not None:
+            await anyio.sleep(every)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Draw the bar as things are now."""
+        if self._bar is not None:
+            with self._while_heard():
+                self._describe(self._bar)
+                self._bar.refresh()
+
     @contextmanager
     def _while_heard(self) -> Iterator[None]:
         """Say nothing more once nobody listens: a closed pipe or terminal is no reason to stop a run."""
@@ -123,12 +166,15 @@ class Progress:
     def _tick(self) -> None:
         if self._bar is not None:
             with self._while_heard():
-                columns = self._bar.format_dict["ncols"]
-                self._bar.set_description_str(self._state(columns and columns - _BESIDE), refresh=False)
+                self._describe(self._bar)
                 self._bar.update()
         elif self._mode == "lines" and self._clock() - self._told >= self._every:
             self._told = self._clock()
             self.note(self._state())
+
+    def _describe(self, bar: "tqdm[Never]") -> None:
+        columns = bar.format_dict["ncols"]
+        bar.set_description_str(self._state(columns and columns - _BESIDE), refresh=False)
 
     def _state(self, room: int | None = None) -> str:
         """How far the run is, in at most `room` characters where that is possible."""
@@ -140,7 +186,10 @@ class Progress:
         return ", ".join(parts.values())
 
     def _parts(self) -> dict[str, str]:
-        """Images, images a minute, tokens, failures and the time it will still take, as far as there are any."""
+        """Images, images a minute, tokens, failures and the time it will still take, as far as there are any.
+
+        While the run waits for something that takes a time of its own, that stands there instead.
+        """
         elapsed = self._clock() - self._began
         done = self._saved + self._failed
         parts = {"images": f"{grouped(done)}/{grouped(self._total)} images"}
@@ -151,6 +200,9 @@ class Progress:
             parts["tokens"] = f"{short(self._tokens)} tokens"
         if self._failed:
             parts["failed"] = f"{grouped(self._failed)} failed"
-        if 0 < done < self._total:
+        waiting = self.waiting() if done < self._total else None
+        if waiting:
+            parts["waiting"] = waiting.text
+        if 0 < done < self._total and (waiting is None or waiting.regular):
             parts["left"] = f"ETA {duration(elapsed / done * (self._total - done))}"
         return parts

@@ -7,7 +7,7 @@ backs off for it alone.
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 import anyio
@@ -36,8 +36,16 @@ BACKOFF_CAP = 60.0
 FETCHES = 6
 """Downloads of one picture, at most."""
 
-FETCHES_OF_GONE = 5
-"""Times in a row that a server says that a picture is not there until it is believed: some need a moment to be."""
+FETCHES_WHEN_REFUSED = 3
+"""Downloads of one picture in a row when its server refuses it (403, 404 …)."""
+
+FRESH_PATIENCE = 600.0
+"""Seconds for which a run waits for a picture that it has paid for and that its server does not have yet: servers
+behind a cache have been seen to need 150 s."""
+
+URL_LIFETIME = 7 * 86_400.0
+"""Seconds after which a refusal of a URL that does not say when it ends is believed: the longest that the known
+services keep one."""
 
 TOKENS = 10.0
 """Retries that a run may make at once, whatever its successes."""
@@ -220,25 +228,20 @@ def _asked_again(error: BaseException) -> bool:
 
 
 def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> Attempts:
-    """The attempts of one download: a GET costs nothing, so there are more of them.
+    """The attempts of one download in a row: a GET costs nothing, so there are more of them.
 
-    A picture is lost only when its server says several times in a row that it is not there.
+    A server that refuses is not asked as often as one that fails: what it says now it will say in a second. Whether
+    its picture is waited for is not decided here, but by how old its URL is (`produce.fetch`).
     """
-    gone = 0
+    refused = 0
 
     def after(state: RetryCallState) -> None:
-        nonlocal gone
+        nonlocal refused
         error = _error(state)
-        gone = gone + 1 if isinstance(error, DownloadBroken) and error.cause == "lost" else 0
+        refused = refused + 1 if isinstance(error, DownloadBroken) and error.refused else 0
 
     def stop(state: RetryCallState) -> bool:
-        if gone >= FETCHES_OF_GONE:
-            return True
-        error = _error(state)
-        if state.attempt_number >= FETCHES and isinstance(error, DownloadBroken) and error.cause == "lost":
-            # Said once among other troubles, that is no reason to give a picture up that is paid for.
-            error.cause = "download"
-        return state.attempt_number >= FETCHES
+        return state.attempt_number >= FETCHES or refused >= FETCHES_WHEN_REFUSED
 
     def wait(state: RetryCallState) -> float:
         error = _error(state)
@@ -251,6 +254,23 @@ def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> Attempts:
         )
 
     return Attempts(lambda error: isinstance(error, DownloadBroken), rules)
+
+
+def once() -> Attempts:
+    """A single attempt, whatever comes of it."""
+    return Attempts(lambda _: False, AsyncRetrying)
+
+
+def waits_for_fresh(*, rng: random.Random | None = None) -> Iterator[float]:
+    """Seconds from one try to the next of a picture that is paid for and not there yet: ever longer, up to a minute.
+
+    They add up to `FRESH_PATIENCE`.
+    """
+    left, step = FRESH_PATIENCE, BACKOFF_BASE * 4
+    while left > 0:
+        pause = min((rng or _CHANCE).uniform(0.5, 1.0) * step, left)
+        yield pause
+        left, step = left - pause, min(step * 2, BACKOFF_CAP)
 
 
 def _error(state: RetryCallState) -> BaseException:

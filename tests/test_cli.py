@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,66 @@ def test_quiet_says_nothing_but_errors(command: Cli, job: Path, tmp_path: Path) 
     code, out, err = command("run", tmp_path / "missing.yaml", "--quiet")
     assert (code, out) == (2, "")
     assert "missing.yaml" in err
+
+
+@pytest.fixture
+def refusing(tmp_path: Path, command: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A job of two images, one of which its server refuses twice."""
+    monkeypatch.setenv("AIML_API_KEY", "any")  # after `command` has taken it away
+    (tmp_path / "script.yaml").write_text('owl: ["400", "400"]\n')
+    words = [sys.executable, "-m", "pipeline", "sandbox", "--port", "0", "--script", str(tmp_path / "script.yaml")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        base = server.stdout.readline().split()[1]
+        prompts = [{"id": name, "prompt": f"A {name}"} for name in ("fox", "owl")]
+        yield write(tmp_path, endpoint=base, prompts=prompts)
+        server.terminate()
+
+
+def test_quiet_reports_failures_on_stderr_with_their_cure(command: Cli, refusing: Path) -> None:
+    code, out, err = command("run", refusing, "--quiet", "--only", "*")
+    assert (code, out) == (1, "")
+    lines = err.splitlines()
+    assert lines[0] == "small: 1 of 2 images there"
+    assert lines[1].startswith("  failed: 1 rejected — ")
+    assert lines[2].startswith("    owl: rejected: ")
+    assert lines[-1].endswith(f" -m pipeline run {refusing} --only owl --retry-failed")
+    assert command("run", refusing, "--quiet", "--only", "fox") == (0, "", "")
+
+
+def test_the_command_that_asks_again_can_be_followed(command: Cli, refusing: Path) -> None:
+    code, out, _ = command("run", refusing)
+    assert code == 1
+    (line,) = (line.strip() for line in out.splitlines() if line.endswith("--retry-failed"))
+    again = [subprocess.run(line, shell=True, capture_output=True, check=False) for _ in range(2)]
+    assert [done.returncode for done in again] == [1, 0]  # refused a second time by its script
+    assert command("run", refusing, "--quiet") == (0, "", "")
+
+
+def test_a_run_that_is_quiet_and_prints_json_says_nothing_else(command: Cli, refusing: Path) -> None:
+    code, out, err = command("run", refusing, "--quiet", "--json")
+    assert code == 1
+    assert [failure["id"] for failure in json.loads(out)["failures"]] == ["owl"]
+    assert "owl: rejected" in err
+
+
+def test_a_plan_takes_the_budget_that_the_run_would_get(command: Cli, job: Path) -> None:
+    for option in (("--budget-tokens", "130000"), ("--budget-usd", "0.065")):
+        code, out, _ = command("plan", job, *option)
+        assert code == 0
+        assert "the budget leaves 130,000 tokens ($0.065) for that: a run would stop there" in out
+    _, out, _ = command("plan", job, "--budget-usd", "5", "--json")
+    assert json.loads(out)["budget_left"] == 10_000_000
+
+
+def test_verify_fails_where_images_are_missing(command: Cli, job: Path, tmp_path: Path) -> None:
+    command("run", job, "--limit", "1", "--quiet")
+    for source in (job, tmp_path / "out"):
+        code, out, _ = command("verify", source)
+        assert code == 1
+        assert "2 images of the job not there" in out
+    command("run", job, "--quiet")
+    assert command("verify", job)[0] == 0
 
 
 def test_all_mistakes_are_shown_at_once_with_their_places(command: Cli, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pipeline import manifest
 from pipeline.errors import StorageFailed
 from pipeline.manifest import NAME, ManifestLog, as_dict, from_line, read, read_last, to_line, write
 from pipeline.model import Record
+from tests.planted import PLANTS
 
 RECORD = Record(
     id="hero",
@@ -165,11 +166,32 @@ def test_a_file_that_is_one_torn_line_becomes_empty_first(tmp_path: Path) -> Non
     assert path.read_bytes() == to_line(RECORD)
 
 
-def test_a_folder_in_the_place_of_the_manifest_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / NAME).mkdir()
-    with pytest.raises(StorageFailed, match="can't be written: it is a folder") as failed, ManifestLog(tmp_path / NAME):
+@pytest.mark.parametrize("name", [NAME, f".{NAME}.new"])
+@pytest.mark.parametrize("kind", PLANTS)
+def test_what_is_not_a_file_in_the_place_of_the_manifest_is_said_before_a_run_begins(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    PLANTS[kind](tmp_path / name)
+    what = kind.partition(" to ")[0]
+    with (
+        pytest.raises(StorageFailed, match=f"{name} is {what}, not a file: move it away") as failed,
+        ManifestLog(tmp_path / NAME),
+    ):
         pytest.fail("a run would have begun")
     assert failed.value.exit_code == 6
+
+
+@pytest.mark.parametrize("kind", PLANTS)
+def test_what_is_not_a_file_in_the_place_of_the_manifest_is_neither_read_nor_replaced(
+    tmp_path: Path, kind: str
+) -> None:
+    PLANTS[kind](tmp_path / NAME)
+    before = (tmp_path / NAME).lstat()
+    with pytest.raises(StorageFailed, match="not a file: move it away"):
+        list(read(tmp_path / NAME))
+    with pytest.raises(StorageFailed, match="not a file: move it away"):
+        write(tmp_path / NAME, [])
+    assert os.path.samestat((tmp_path / NAME).lstat(), before)
 
 
 FULL_DISK = """
@@ -260,7 +282,7 @@ def test_records_that_can_not_be_read_leave_the_old_manifest_and_nothing_else(tm
 
 def test_a_manifest_that_can_not_be_written_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
-    with pytest.raises(StorageFailed, match="can't be written"):
+    with pytest.raises(StorageFailed, match="is a folder, not a file: move it away"):
         write(tmp_path / NAME, records(1))
     with pytest.raises(StorageFailed, match="can't be written"):
         write(tmp_path / "nowhere" / NAME, records(1))

@@ -1,4 +1,6 @@
+import asyncio
 import os
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,9 +13,10 @@ import pytest
 from pipeline.errors import StorageFailed
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Item, SavedImage
-from pipeline.names import NameKeeper
+from pipeline.names import NameKeeper, obstacles
 from pipeline.store import Store
 from tests.ledger.rows import AT, RUN, item, saved_row
+from tests.planted import PLANTS
 
 
 class Folder:
@@ -225,3 +228,131 @@ async def test_the_row_of_a_saved_image_says_what_was_saved(folder: Folder) -> N
         height=768,
         mtime_ns=1_700_000_000_123_456_789,
     )
+
+
+# Many at a time.
+
+
+async def test_the_loop_goes_on_while_files_are_hashed_linked_and_flushed(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call that may take long waits until the loop has done something; on the loop it would wait in vain."""
+    row = await folder.save(item("key-old"), "hero.png", "old picture")
+    folder.put("sunrise.png", "the user's own")
+    loop = asyncio.get_running_loop()
+    waited: dict[str, list[bool]] = {"fsync": [], "link": [], "open": []}
+
+    def slow(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            gone_on = threading.Event()
+            loop.call_soon_threadsafe(gone_on.set)
+            waited[name].append(gone_on.wait(2))
+            return real(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in waited:
+            patch.setattr(os, name, slow(name, getattr(os, name)))
+        await folder.names.make_room(item("key-new"), 0)
+        await folder.names.rename(item("key-old", id="sunrise"), folder.ledger.images("key-old")[0])
+    assert all(found and all(found) for found in waited.values()), waited
+    assert row.path == "hero.png"
+    assert folder.path_of("key-old") == "sunrise.png"
+
+
+async def test_files_of_different_names_are_kept_aside_at_the_same_time(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of three links waits for the other two: one after the other they would wait in vain."""
+    meeting = threading.Barrier(3, timeout=5)
+    link = os.link
+
+    def together(*arguments: Any, **options: Any) -> None:
+        meeting.wait()
+        link(*arguments, **options)
+
+    for name in "abc":
+        folder.put(f"{name}.png", name)
+    monkeypatch.setattr(os, "link", together)
+    async with anyio.create_task_group() as group:
+        for name in "abc":
+            group.start_soon(folder.names.make_room, item(f"key-{name}", id=name), 0)
+    assert folder.kept() == ["a", "b", "c"]
+
+
+async def test_what_is_kept_aside_at_the_same_time_shares_flushes(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.put("first.png", "first")
+    await folder.names.make_room(item("key-first", id="first"), 0)
+    names = [f"hero-{number}" for number in range(20)]
+    for name in names:
+        folder.put(f"{name}.png", name)
+    linked, flushes = threading.Semaphore(0), 0
+    link, fsync = os.link, os.fsync
+
+    def counted(*arguments: Any, **options: Any) -> None:
+        link(*arguments, **options)
+        linked.release()
+
+    def slow(descriptor: int) -> None:
+        nonlocal flushes
+        flushes += 1
+        for _ in names if flushes == 1 else ():
+            linked.acquire(timeout=2)  # the first flush ends once all have been linked
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", counted)
+        patch.setattr(os, "fsync", slow)
+        async with anyio.create_task_group() as group:
+            for name in names:
+                group.start_soon(folder.names.make_room, item(f"key-{name}", id=name), 0)
+    assert len(folder.kept()) == 21
+    assert 1 < flushes < 10
+
+
+async def test_two_images_that_take_one_name_do_so_one_after_the_other(folder: Folder) -> None:
+    folder.put("hero.png", "the user's own")
+    rows = [await folder.save(item(f"key-{name}", id=name), f"{name}.png", name) for name in "abcdefgh"]
+    async with anyio.create_task_group() as group:
+        for row in rows:
+            group.start_soon(folder.names.rename, item(row.key, id="hero"), row)
+    words = {folder.words(folder.path_of(row.key)) for row in rows}
+    assert words == set("abcdefgh")
+    assert sum(folder.path_of(row.key) == "hero.png" for row in rows) == 1
+    assert sorted(folder.kept()) == sorted({*"abcdefgh", "the user's own"} - {folder.words("hero.png")})
+
+
+async def test_images_that_change_names_in_rings_at_the_same_time_all_arrive(folder: Folder) -> None:
+    letters = "abcdefghijkl"
+    rows = {name: await folder.save(item(f"key-{name}", id=name), f"{name}.png", name) for name in letters}
+    async with anyio.create_task_group() as group:
+        for name, to in zip(letters, letters[1:] + letters[:1], strict=True):
+            group.start_soon(folder.names.rename, item(f"key-{name}", id=to), rows[name])
+    assert {name: folder.words(folder.path_of(f"key-{name}")) for name in letters} == {name: name for name in letters}
+    assert [folder.path_of(f"key-{name}") for name in letters] == [f"{to}.png" for to in letters[1:] + letters[:1]]
+
+
+async def test_a_rename_that_has_begun_is_seen_through(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = await folder.save(item(), "hero.png", "picture")
+    renamed = Ledger.renamed
+    with anyio.CancelScope() as scope:
+
+        async def cut_off(ledger: Ledger, *arguments: Any) -> None:
+            scope.cancel()
+            await renamed(ledger, *arguments)
+
+        monkeypatch.setattr(Ledger, "renamed", cut_off)
+        await folder.names.rename(item(id="sunrise"), row)
+    assert (folder.words("hero.png"), folder.words("sunrise.png")) == (None, "picture")
+
+
+@pytest.mark.parametrize("kind", PLANTS)
+def test_whatever_suffix_a_picture_may_get_what_stands_in_its_way_is_named(tmp_path: Path, kind: str) -> None:
+    for name in ("hero.jpg", "hero-2.webp", "other.png"):
+        PLANTS[kind](tmp_path / name)
+    with Store(tmp_path) as store:
+        found = list(obstacles(store, item(count=3), range(3)))
+    assert found == [f"{tmp_path / 'hero.jpg'} is {kind}", f"{tmp_path / 'hero-2.webp'} is {kind}"]

@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +139,62 @@ async def test_a_missing_file_whose_answer_was_dropped_is_asked_for_again(books:
     assert books.decide(item()).ask == (0,)
 
 
-@pytest.mark.parametrize("cause", sorted(set(GiveUp.CAUSES) - GiveUp.AGAIN))
+@pytest.mark.parametrize("cause", sorted(set(GiveUp.CAUSES) - GiveUp.AGAIN - {"accepted"}))
 async def test_what_failed_for_good_waits_for_retry_failed(books: Books, cause: str) -> None:
     await books.paid("a-1")
     await books.ledger.failed(failed_row(cause=cause))
     decision = books.decide(item())
     assert decision == Decision(item(), {0: Reason.GIVEN_UP})
     again = books.decide(item(), retry_failed=True)
-    # Asked for anew: what the old answer held is what failed.
-    assert (again.reasons, again.ask, again.fetch) == ({0: Reason.FAILED}, (0,), ())
+    # What was paid for is tried once more before it is paid for again.
+    assert (again.reasons, again.ask, claimed(again)) == (
+        {0: Reason.PAID},
+        (),
+        [(0, "https://cdn.example.com/a-1/0")],
+    )
+    assert again.fetch[0].insisted
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["row", "killed before the row"])
+async def test_what_an_asynchronous_api_has_accepted_is_never_posted_again_by_itself(books: Books, told: bool) -> None:
+    await books.tried("a-1")
+    await books.ledger.accepted("a-1", AT, status=202, answer=b"{}", ticket="{}", inference_id=None, error="queued")
+    if told:
+        await books.ledger.failed(failed_row(cause="accepted"))
+    decision = books.decide(item())
+    assert (decision.reasons, decision.ask) == ({0: Reason.ACCEPTED}, ())
+    for selection in ({"retry_failed": True}, {"force": True}):
+        assert books.decide(item(), **selection).ask == (0,)
+
+
+@pytest.mark.parametrize(("cause", "elsewhere"), [("rejected", Reason.MOVED), ("lost", Reason.GIVEN_UP)])
+async def test_what_one_endpoint_refused_is_asked_for_at_another(books: Books, cause: str, elsewhere: Reason) -> None:
+    await books.tried("a-1")
+    await books.ledger.outcome("a-1", "rejected", AT, error="404")
+    await books.ledger.failed(failed_row(cause=cause))
+    for base, reason in (("aimlapi", Reason.GIVEN_UP), ("https://other.example.com", elsewhere)):
+        planner = replace(books.planner(), asked_at=base)
+        assert planner.decide(item()).reasons == {0: reason}
+
+
+async def test_a_remake_that_was_cut_off_before_its_download_is_fetched_by_a_plain_run(books: Books) -> None:
+    await books.paid("a-1")
+    await books.saved(saved_row(attempts=1))
+    await books.paid("a-2")
+    decision = books.decide(item())
+    assert claimed(decision) == [(0, "https://cdn.example.com/a-2/0")]
+    assert (decision.reasons, decision.fetch[0].again) == ({0: Reason.PAID}, True)
+    await books.ledger.not_remade(saved_row(attempts=2, attempt="a-2"))
+    assert books.decide(item()).reasons == {0: Reason.UNCHANGED}
+
+
+async def test_every_paid_answer_is_tried_before_an_image_is_paid_for_again(books: Books) -> None:
+    await books.paid("a-1")
+    await books.paid("a-2")
+    await books.saved(saved_row(attempts=2, attempt="a-2"))
+    books.files["hero.png"] = "missing"
+    (claim,) = books.decide(item()).fetch
+    assert [claim.attempt, *(other.attempt for other in claim.others)] == ["a-2", "a-1"]
 
 
 @pytest.mark.parametrize("cause", sorted(GiveUp.AGAIN))
@@ -414,16 +462,6 @@ def test_decisions_are_made_as_they_are_asked_for_and_items_are_drawn_some_at_a_
     assert drawn <= 500
 
 
-async def test_a_decision_is_made_by_what_the_ledger_says_when_it_is_asked_for(books: Books) -> None:
-    await books.saved(saved_row(0, key="key-2", path="old.png"))
-    decisions = books.planner().decisions([item("key-1"), item("key-2")])
-    next(decisions)
-    # While the first was made, the second one's file got another name.
-    books.files["old.png"] = "missing"
-    await books.ledger.moved(saved_row(0, key="key-2"), "new.png", None)
-    assert next(decisions).reasons == {0: Reason.UNCHANGED}
-
-
 # Requests.
 
 
@@ -441,8 +479,7 @@ async def test_a_decision_is_made_by_what_the_ledger_says_when_it_is_asked_for(b
 def test_requests_are_packed_up_to_what_the_model_takes(
     ask: tuple[int, ...], most: int, packed: list[tuple[int, ...]]
 ) -> None:
-    decision = Decision(item(count=9), {}, ask)
-    assert [request.indexes for request in requests(decision, most)] == packed
+    assert [request.indexes for request in requests(item(count=9), ask, False, most)] == packed
 
 
 def test_an_attempt_without_its_answer_is_no_claim(books: Books) -> None:

@@ -5,9 +5,10 @@ import re
 import struct
 import termios
 
+import anyio
 import pytest
 
-from pipeline.progress import Mode, Progress, mode_for
+from pipeline.progress import Mode, Progress, Waiting, mode_for
 
 
 class Clock:
@@ -168,6 +169,58 @@ def test_a_note_stands_in_a_line_of_its_own_above_the_bar() -> None:
         with Progress(2, mode="bar", stream=stream) as progress:
             progress.note("the API asks for a pause\nof 17 s")
         assert "\rthe API asks for a pause\\nof 17 s\n" in stream.getvalue()
+
+
+def test_the_bar_says_what_it_waits_for_and_promises_no_time() -> None:
+    with Terminal(90) as stream, Progress(4, mode="bar", stream=stream) as progress:
+        progress.saved(1)
+        progress.waiting = lambda: Waiting("waiting for the vendor's log, 10:41")
+        progress.refresh()
+        assert shown(stream)[-1].endswith("waiting for the vendor's log, 10:41")
+        assert "ETA" not in shown(stream)[-1]
+        progress.waiting = lambda: Waiting("next request in 0:24 (rate)", regular=True)
+        progress.refresh()
+        assert re.search(r", next request in 0:24 \(rate\), ETA \S+ s$", shown(stream)[-1])
+        progress.waiting = lambda: None
+        progress.refresh()
+        assert re.search(r"ETA \S+ s$", shown(stream)[-1])
+
+
+def test_what_a_run_waits_for_is_the_last_thing_that_a_narrow_bar_leaves_out() -> None:
+    with Terminal(60) as stream, Progress(400, mode="bar", stream=stream) as progress:
+        progress.waiting = lambda: Waiting("the API asked for a pause, 0:17")
+        progress.failed()
+        progress.saved(126_000)
+        progress.refresh()
+        assert shown(stream)[-1].endswith("2/400 images, the API asked for a pause, 0:17")
+
+
+def test_nothing_is_waited_for_once_all_is_done() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with Progress(1, mode="lines", stream=stream, clock=clock, every=0.0) as progress:
+        progress.waiting = lambda: Waiting("anything")
+        progress.saved(None)
+    assert stream.getvalue() == "1/1 images\n"
+
+
+async def test_the_bar_is_kept_fresh_while_no_image_comes() -> None:
+    left = iter(range(100, 0, -1))
+    with Terminal(80) as stream:
+        with Progress(4, mode="bar", stream=stream) as progress:
+            progress.waiting = lambda: Waiting(f"waiting for the vendor's log, {next(left)}")
+            async with anyio.create_task_group() as group:
+                group.start_soon(progress.keep_fresh, 0.001)
+                while next(left) > 80:
+                    await anyio.sleep(0.001)
+                group.cancel_scope.cancel()
+        assert len({state for state in shown(stream) if "vendor's log" in state}) > 1
+
+
+async def test_without_a_bar_nothing_is_kept_fresh() -> None:
+    stream = io.StringIO()
+    with Progress(4, mode="lines", stream=stream) as progress:
+        await progress.keep_fresh(0.0)
+    assert stream.getvalue() == ""
 
 
 def test_a_terminal_of_unknown_width_is_told_everything() -> None:

@@ -24,11 +24,13 @@ from pipeline.model import Limits
 from pipeline.retry import (
     BACKOFF_CAP,
     FETCHES,
-    FETCHES_OF_GONE,
+    FETCHES_WHEN_REFUSED,
+    FRESH_PATIENCE,
     RetryBudget,
     asking,
     fetching,
     full_jitter,
+    waits_for_fresh,
 )
 from pipeline.retry_after import RETRY_AFTER_CAP, parse_retry_after
 from tests.clock import in_virtual_time
@@ -235,21 +237,27 @@ async def test_a_download_is_tried_more_often_than_a_request() -> None:
 
 
 @in_virtual_time
-async def test_a_picture_that_is_not_there_is_asked_for_a_few_times() -> None:
-    attempts = Attempts(repeat(DownloadBroken("404", cause="lost")))
+async def test_a_server_that_refuses_a_picture_is_not_asked_as_often_as_one_that_fails() -> None:
+    attempts = Attempts(repeat(DownloadBroken("404", refused=True)))
     with pytest.raises(DownloadBroken):
         await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
-    assert attempts.made == FETCHES_OF_GONE == 5
+    assert attempts.made == FETCHES_WHEN_REFUSED < FETCHES
+
+
+def test_a_picture_that_is_not_there_yet_is_waited_for_in_ever_longer_steps_up_to_the_end_of_patience() -> None:
+    waits = list(waits_for_fresh(rng=Longest()))
+    assert sum(waits) == FRESH_PATIENCE
+    assert waits[:4] == [4.0, 8.0, 16.0, 32.0]
+    assert max(waits) == BACKOFF_CAP
 
 
 @in_virtual_time
-async def test_a_picture_that_is_now_there_and_now_not_is_not_given_up_as_lost() -> None:
-    gone, broken = ([DownloadBroken("404", cause="lost") for _ in range(4)], DownloadBroken("reset"))
-    attempts = Attempts(iter([gone[0], gone[1], broken, gone[2], broken, gone[3]]))
-    with pytest.raises(DownloadBroken) as raised:
+async def test_refusals_count_only_in_a_row() -> None:
+    gone, broken = DownloadBroken("404", refused=True), DownloadBroken("reset")
+    attempts = Attempts(iter([gone, gone, broken, gone, gone, broken]))
+    with pytest.raises(DownloadBroken):
         await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
     assert attempts.made == FETCHES
-    assert raised.value.cause == "download"
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (7.0, 7.0), (3600.0, BACKOFF_CAP)])

@@ -43,11 +43,11 @@ async def main(assignment: Assignment, path: Path) -> None:
                 note=_ignore,
                 stack=stack,
             )
-            decisions = planner(job, ledger, endpoint.base, Selection()).decisions(jobfile.expand(job))
+            decisions = planner(job, ledger, endpoint, Selection()).decisions(jobfile.expand(job))
 
             def work() -> Iterator[Request]:
                 for decision in decisions:
-                    yield from requests(decision, 1)
+                    yield from requests(decision.item, decision.ask, False, 1)
 
             async def ask(request: Request) -> None:
                 for claim in await producer.asker.ask(request.item, request.indexes):

@@ -1,5 +1,6 @@
 """`audit`: hold the ledger against the vendor's log, attempt by attempt, to the credit. It changes nothing."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -102,8 +103,12 @@ class Audit:
             yield f"  and {grouped(len(self.differences) - SHOWN)} more differences"
 
 
-def audit(job: Job, environ: Mapping[str, str]) -> Audit:
-    """Hold everything that this job's runs have asked of its endpoint against the vendor's log.
+def audit(job: Job, environ: Mapping[str, str] | None = None) -> Audit:
+    """Compare everything that this job's runs have asked of its endpoint with the vendor's log.
+
+    Args:
+        job: The job, from `load_job`.
+        environ: Where the key and the base URL are looked up; the process's environment by default.
 
     Raises:
         KeyRefused: There is no key, or the API refuses it.
@@ -111,7 +116,7 @@ def audit(job: Job, environ: Mapping[str, str]) -> Audit:
         StorageFailed: The ledger can't be read.
         UsageError: No run has asked this endpoint yet, or it has no log.
     """
-    return anyio.run(partial(_audit, job, environ))
+    return anyio.run(partial(_audit, job, os.environ if environ is None else environ))
 
 
 async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:

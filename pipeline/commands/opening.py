@@ -1,16 +1,18 @@
 """What several commands open in the same way: the folder and the ledger of a job, and the planner over both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from os import PathLike
 from pathlib import Path
 
-from pipeline import jobfile, manifest
+from pipeline import jobfile, manifest, names
+from pipeline.commands.matching import suggestion
 from pipeline.errors import StorageFailed, UsageError
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import GeneratedImage, Generation, Job
-from pipeline.plan import FileState, Planner, Selection
+from pipeline.plan import Decision, FileState, Planner, Selection
+from pipeline.settings import Endpoint
 from pipeline.store import Store, inspect, is_there, read_pointer, write_pointer
 from pipeline.view import utc_now
 
@@ -20,8 +22,11 @@ STATE = ".pipeline"
 LAST_LINES = 1000
 """Lines at the end of a manifest that are held against the ledger before it is relied on."""
 
+NAMED = 10
+"""Mistakes of one kind that a message names; of more it tells the number."""
 
-def planner(job: Job, ledger: LedgerReader, base: str, selection: Selection) -> Planner:
+
+def planner(job: Job, ledger: LedgerReader, endpoint: Endpoint, selection: Selection) -> Planner:
     """Decides about the job's items by this ledger and the files in the job's output folder."""
 
     def state(row: ImageRow) -> FileState:
@@ -29,7 +34,7 @@ def planner(job: Job, ledger: LedgerReader, base: str, selection: Selection) -> 
             return "missing"
         return inspect(job.output, row.path, bytes=row.bytes, sha256=row.sha256, mtime_ns=row.mtime_ns)
 
-    return Planner(ledger, state, pictures, base, selection)
+    return Planner(ledger, state, pictures, endpoint.base, selection, endpoint.base_or_sandbox)
 
 
 def pictures(attempt: Attempt) -> Sequence[GeneratedImage]:
@@ -59,6 +64,24 @@ def _read(attempt: Attempt) -> Generation | None:
         return None
 
 
+def job_or_folder(source: Job | str | PathLike[str]) -> tuple[Job | None, Path]:
+    """A job with its output folder; None for the job where only the folder is named.
+
+    Args:
+        source: A job, the path of a job file, or that of an output folder.
+
+    Raises:
+        UsageError: The job file is wrong.
+    """
+    if isinstance(source, Job):
+        return source, source.output
+    path = Path(source)
+    if not path.is_file() and path.suffix not in (".yaml", ".yml"):
+        return None, path
+    job = jobfile.load(path)
+    return job, job.output
+
+
 def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
     """Where an output folder's ledger is: where the job says, or where a run has kept it before.
 
@@ -74,6 +97,11 @@ def ledger_path(output: Path, state_dir: Path | None = None) -> Path:
             )
         state_dir = kept
     return (state_dir or output / STATE) / LEDGER
+
+
+def kept_elsewhere(output: Path, ledger: Path) -> Path | None:
+    """The folder of a ledger that is not kept in its output folder's state folder; None where it is kept there."""
+    return None if ledger.parent.resolve() == (output / STATE).resolve() else ledger.parent
 
 
 def require_ledger(job: Job) -> None:
@@ -96,14 +124,42 @@ def require_matches(job: Job, selection: Selection) -> None:
     Raises:
         UsageError: One of them matches no id of the job.
     """
-    unmatched, ids = set(selection.only), []
+    unmatched, counts = set(selection.only), dict[str, int]()
     for item in jobfile.expand(job) if unmatched else ():
         unmatched -= {pattern for pattern in unmatched if fnmatchcase(item.id, pattern)}
-        ids.append(item.id)
+        counts[item.id] = item.count
     for pattern in sorted(unmatched):
-        near = get_close_matches(pattern, ids, 1, 0.4)
-        hint = f"; did you mean {near[0]}, or {near[0][: len(near[0]) // 2]}*?" if near else ""
-        raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint}")
+        hint = suggestion(pattern, counts)
+        raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint and '; '}{hint}")
+
+
+def with_free_names(store: Store, decisions: Iterable[Decision]) -> Iterator[Decision]:
+    """Pass decisions on, and at their end make sure that every picture they want can have its name.
+
+    Raises:
+        StorageFailed: Folders, pipes or the like have some of the names. Nothing was sent.
+    """
+    if store.only_files:
+        yield from decisions
+        return
+    found: list[str] = []
+    for decision in decisions:
+        yield decision
+        found += names.obstacles(store, decision.item, _to_land(decision))
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        raise StorageFailed(
+            f"something that is not a file has the name of a picture: {'; '.join(found[:NAMED])}{more}. Move it away, "
+            "then run again (nothing was sent)"
+        )
+
+
+def _to_land(decision: Decision) -> Iterator[int]:
+    """The indexes of an item's images for which a file will be written."""
+    yield from decision.ask
+    yield from (claim.index for claim in decision.fetch)
+    yield from (index for doubt in decision.doubts for index in doubt.request.indexes)
+    yield from (row.idx for row in decision.rename)
 
 
 @contextmanager
@@ -115,10 +171,12 @@ def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
         StorageFailed: It can't be written.
         UsageError: The job's `state_dir` holds the ledger of another output folder.
     """
+    manifest.require_file(job.output / manifest.NAME)
     require_ledger(job)
     path = ledger_path(job.output, job.state_dir)
-    elsewhere = None if path.parent.resolve() == (job.output / STATE).resolve() else path.parent
+    elsewhere = kept_elsewhere(job.output, path)
     with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
+        store.guard(path)
         if elsewhere is not None:
             _bind(job, store, ledger)
         _require_known(job, ledger)

@@ -1,6 +1,7 @@
 """`plan`: what a run would make and why, and what it would cost. It sends nothing and changes nothing."""
 
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -128,20 +129,29 @@ class _Wanted:
         return any(name in self._known and row.idx < self._counts.get(name, 1) for name in names)
 
 
-def plan(job: Job, environ: Mapping[str, str], selection: Selection) -> Iterator[Decision | Plan]:
+def plan(
+    job: Job, environ: Mapping[str, str] | None = None, selection: Selection | None = None
+) -> Iterator[Decision | Plan]:
     """Every decision in the job's order, and last the plan they add up to. Needs no key.
+
+    Args:
+        job: The job, from `load_job`.
+        environ: Where the base URL is looked up; the process's environment by default.
+        selection: Which part of the job; all by default.
 
     Raises:
         StorageFailed: The ledger can't be read.
+        UsageError: A pattern of the selection matches nothing.
     """
-    endpoint = settings.resolve(job.endpoint, environ)
+    selection = selection or Selection()
+    endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
     total = Plan(job.name, endpoint.sandbox)
     require_matches(job, selection)
     require_ledger(job)
     wanted = _Wanted()
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
         total.budget_left = _budget_left(job, ledger, sandbox=endpoint.sandbox)
-        for decision in planner(job, ledger, endpoint.base, selection).decisions(jobfile.expand(job)):
+        for decision in planner(job, ledger, endpoint, selection).decisions(jobfile.expand(job)):
             total.add(decision)
             wanted.add(decision.item)
             yield decision

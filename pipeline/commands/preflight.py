@@ -4,13 +4,14 @@ import sys
 
 from pipeline.api.account import Account, NoAnswer, NoLog
 from pipeline.budget import Budget
-from pipeline.commands.need import Need
 from pipeline.errors import KeyRefused, StopRun, StorageFailed
 from pipeline.ledger import Ledger
 from pipeline.model import CREDITS_PER_USD, Limits
 from pipeline.produce import ROOM
+from pipeline.settings import SANDBOX
 from pipeline.store import Store
 from pipeline.text import grouped, plural, usd
+from pipeline.worklist import WorkList
 
 if sys.platform != "win32":
     import resource
@@ -24,16 +25,18 @@ SPARE_FILES = 64
 """Files that the program has open besides its connections and pictures."""
 
 
-async def preflight(need: Need, limits: Limits, store: Store, ledger: Ledger, account: Account, budget: Budget) -> None:
+async def preflight(
+    work: WorkList, limits: Limits, store: Store, ledger: Ledger, account: Account, budget: Budget
+) -> None:
     """Make sure that a run can be carried to its end, before any of it is paid for.
 
     Raises:
         KeyRefused: The key is refused, or the account has less than the plan costs.
         StorageFailed: The disk has less room than the plan needs, or the process may open too few files.
     """
-    if not need.asked:
+    if not work.asked:
         return
-    found = [_files(limits), _room(need, store, ledger), await _money(need, account, budget)]
+    found = [_files(limits), _room(work, store, ledger), await _money(work, account, budget)]
     problems = [problem for problem in found if problem]
     if problems:
         worst = next((problem for problem in problems if isinstance(problem, KeyRefused)), problems[0])
@@ -57,19 +60,19 @@ def _files(limits: Limits) -> StopRun | None:
     )
 
 
-def _room(need: Need, store: Store, ledger: Ledger) -> StopRun | None:
-    each = ledger.mean_bytes() or (SANDBOX_IMAGE_BYTES if need.sandbox else IMAGE_BYTES)
-    needed, free = int(need.asked * each) + ROOM, store.free_bytes()
+def _room(work: WorkList, store: Store, ledger: Ledger) -> StopRun | None:
+    each = ledger.mean_bytes() or (SANDBOX_IMAGE_BYTES if work.planner.asked_at == SANDBOX else IMAGE_BYTES)
+    needed, free = int(work.asked * each) + ROOM, store.free_bytes()
     if free >= needed:
         return None
     return StorageFailed(
-        f"the output folder's disk has {_megabytes(free)} left, and {plural(need.asked, 'image')} of about "
+        f"the output folder's disk has {_megabytes(free)} left, and {plural(work.asked, 'image')} of about "
         f"{_megabytes(each)} need {_megabytes(needed)}, {_megabytes(ROOM)} of it to be kept free: "
         "free some space, or make a part of them with --limit"
     )
 
 
-async def _money(need: Need, account: Account, budget: Budget) -> StopRun | None:
+async def _money(work: WorkList, account: Account, budget: Budget) -> StopRun | None:
     try:
         balance = await account.balance()
     except (NoLog, NoAnswer):
@@ -77,7 +80,7 @@ async def _money(need: Need, account: Account, budget: Budget) -> StopRun | None
         return None
     except KeyRefused as error:
         return error
-    planned = need.tokens if budget.cap is None else min(need.tokens, max(0, budget.cap - budget.spent))
+    planned = work.tokens if budget.cap is None else min(work.tokens, max(0, budget.cap - budget.spent))
     if balance * CREDITS_PER_USD >= planned:
         return None
     return KeyRefused(

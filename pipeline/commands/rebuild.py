@@ -1,12 +1,11 @@
 """`manifest`: the manifest as the ledger has it, printed, or written anew."""
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline import jobfile, manifest, settings, view
+from pipeline import jobfile, manifest, settings, streams, view
 from pipeline.commands.opening import ledger_path, opened, planner
 from pipeline.errors import UsageError
 from pipeline.ledger import LedgerReader
@@ -66,15 +65,15 @@ def show(job: Job) -> None:
     _require(job)
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
         for line in map(manifest.to_line, records(job, ledger)):
-            sys.stdout.buffer.write(line)
-    sys.stdout.flush()
+            if not streams.out_bytes(line):
+                return
 
 
 def records(job: Job, ledger: LedgerReader) -> Iterator[Record]:
     """The manifest's lines by the ledger and the files that are there."""
     items = partial(jobfile.expand, job)
-    base = settings.resolve(job.endpoint, os.environ).base
-    absent = planner(job, ledger, base, Selection()).absent(items())
+    endpoint = settings.resolve(job.endpoint, os.environ)
+    absent = planner(job, ledger, endpoint, Selection()).absent(items())
     return view.manifest(items(), ledger, absent)
 
 

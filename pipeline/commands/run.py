@@ -4,8 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,33 +13,25 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline import jobfile, manifest, models, settings, view
-from pipeline.commands.need import Need
-from pipeline.commands.opening import opened, planner, read_again, require_matches
+from pipeline import manifest, settings, view
+from pipeline.commands.closing import close
+from pipeline.commands.listening import checked
+from pipeline.commands.opening import opened, planner, read_again, require_matches, with_free_names
 from pipeline.commands.stopping import watch_signals
-from pipeline.commands.summary import MaybePaid, Summary
+from pipeline.commands.summary import Summary
 from pipeline.commands.unchanged import remember
-from pipeline.errors import StopRun, StorageFailed
+from pipeline.errors import StopRun, StorageFailed, UsageError
 from pipeline.gate import Gate, GateClosed
-from pipeline.ledger import Attempt, Books, ImageRow, Ledger, LedgerReader
-from pipeline.model import Claim, Doubt, Item, Job, Record, Request
-from pipeline.plan import Planner, Selection, requests
+from pipeline.ledger import Ledger
+from pipeline.model import Claim, Doubt, Job, Record, Request
+from pipeline.plan import Selection
 from pipeline.progress import Progress
 from pipeline.store import Store
+from pipeline.text import plural
+from pipeline.worklist import Work, WorkList, paid_names
 
 if TYPE_CHECKING:
     from pipeline.produce import Producer
-
-
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """A sound file that must bear another name."""
-
-    item: Item
-    row: ImageRow
-
-
-Work = Request | Claim | Doubt | Rename
 
 
 @dataclass(slots=True)
@@ -54,6 +45,9 @@ class Run:
         progress: Shows how it goes.
         on_record: Told of each image as soon as it is done.
         environ: Where the base URL was looked up.
+        made: Images that this run saved.
+        fetched: Of these, the ones that were only brought back: an earlier run had paid for them and saved them.
+        tried: Under a limit: id and index of the images that it tried in vain.
     """
 
     job: Job
@@ -65,6 +59,8 @@ class Run:
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
     started_at: str = ""
     made: int = 0
+    fetched: int = 0
+    tried: set[tuple[str, int]] = field(default_factory=set)
 
     async def __call__(self) -> Summary:
         """Do it.
@@ -76,21 +72,22 @@ class Run:
         self.endpoint.require_key()
         require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
-            base = self.endpoint.base_or_sandbox
-            plan = planner(self.job, ledger, self.endpoint.base, self.selection)
-            need = self._count(plan)
-            work = bool(need.images or need.renames or ledger.killed_runs() or ledger.in_doubt(base))
+            base, self.started_at = self.endpoint.base_or_sandbox, view.utc_now()
+            read_again(ledger)
+            plan = planner(self.job, ledger, self.endpoint, self.selection)
+            work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
+            work.plan()
+            self._spare_paid_pictures(work, ledger)
+            begun = bool(work or ledger.killed_runs() or ledger.in_doubt(base))
             reason: StopRun | None = None
             summary = self._summary()
-            if work:
+            if begun:
                 network = settings.network(self.environ, self.job.proxy, self.job.user_agent)
                 self.endpoint = replace(self.endpoint, network=network)
-                self.started_at = view.utc_now()
                 ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
-                read_again(ledger)
-                reason, summary = await self._make(store, ledger, plan, need, summary)
-            summary = self._close(store, ledger, plan, summary, reason)
-            if work:
+                reason, summary = await self._make(store, ledger, work, summary)
+            summary = close(self, store, ledger, work.planner, summary, reason)
+            if begun:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
                     ledger.end_run(self.id, view.utc_now(), summary.exit_code)
@@ -99,22 +96,33 @@ class Run:
                     remember(self.job, ledger, summary, self.environ)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
-    def _count(self, plan: Planner) -> Need:
-        need = Need(sandbox=self.endpoint.sandbox)
-        for decision in plan.decisions(jobfile.expand(self.job)):
-            need.add(decision)
-        need.expiring.sort(key=lambda pair: pair[0])
-        return need
+    def _spare_paid_pictures(self, work: WorkList, ledger: Ledger) -> None:
+        """Let no placeholder take the name of a picture that was paid for, unless that is meant.
+
+        Raises:
+            UsageError: One would.
+        """
+        if not self.endpoint.sandbox or self.selection.placeholders or not work.asked:
+            return
+        paid = list(paid_names(work, ledger, self.job.output))
+        if paid:
+            shown = ", ".join(paid[:3]) + (" …" if len(paid) > 3 else "")
+            raise UsageError(
+                f"{plural(len(paid), 'picture')} that were paid for would give way to the sandbox's placeholders "
+                f"({shown}); nothing was changed. To make them at the real API: --endpoint aimlapi. "
+                "To have the placeholders: --placeholders (what was paid for is kept in .pipeline/replaced)"
+            )
 
     async def _make(
-        self, store: Store, ledger: Ledger, plan: Planner, need: Need, summary: Summary
+        self, store: Store, ledger: Ledger, work: WorkList, summary: Summary
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
+        from pipeline.commands.waiting import waiting_for
         from pipeline.commands.wiring import wire
 
         gate = Gate()
-        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(need.images) as progress:
+        with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(work.images) as progress:
 
             def record(done: Record) -> None:
                 log.append(done)
@@ -123,15 +131,20 @@ class Run:
             async with AsyncExitStack() as stack:
                 limits = self.job.limits
                 producer = await wire(
-                    self.id, limits, need.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
+                    self.id, limits, work.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
                 )
-                plan = replace(plan, base=producer.asker.base)
+                asker = producer.asker
+                work.planner = replace(work.planner, base=asker.base)
+                progress.waiting = waiting_for(asker.outage, asker.pace, asker.throttle, producer.settler)
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
-                    await self._prepare(producer, store, ledger, need, gate)
-                    await self._produce(producer, self._work(plan, need, gate), gate)
+                    group.start_soon(progress.keep_fresh)
+                    if await self._prepare(producer, store, ledger, work, gate):
+                        progress.expect(work.images)
+                    await self._produce(producer, self._work(work, gate), gate)
                     group.cancel_scope.cancel()
-        tally = producer.asker.tally
+        tally, self.fetched = producer.asker.tally, producer.fetched_again
+        self.made -= self.fetched
         return gate.reason, replace(
             summary,
             requests=tally.requests,
@@ -143,22 +156,30 @@ class Run:
             renamed=producer.names.renamed,
         )
 
-    async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, need: Need, gate: Gate) -> None:
-        """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed."""
+    async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, work: WorkList, gate: Gate) -> bool:
+        """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed.
+
+        Returns:
+            Whether the plan was made again, because the vendor's log has told more.
+        """
         from pipeline.commands.preflight import preflight
 
-        settler, limits = producer.settler, self.job.limits
+        settler, limits, planned_again = producer.settler, self.job.limits, False
         try:
             with gate.waiting():
-                await preflight(need, limits, store, ledger, settler.lookup.account, producer.asker.budget)
-                await settler.lookup.catch_up(settler.settle)
+                if ledger.in_doubt(self.endpoint.base_or_sandbox):
+                    await settler.lookup.catch_up(settler.settle)
+                    work.plan()
+                    planned_again = True
+                await preflight(work, limits, store, ledger, settler.lookup.account, producer.asker.budget)
             if limits.budget_window is not None:
                 since = view.utc(time.time() - limits.budget_window)
                 producer.asker.budget.begin(ledger.spent_since(since, sandbox=self.endpoint.sandbox))
         except GateClosed:
-            return
+            pass
         except StopRun as reason:
             gate.close(reason)
+        return planned_again
 
     async def _produce(self, producer: "Producer", work: Iterator[Work], gate: Gate) -> None:
         """Do all the work, and what comes of its doubts."""
@@ -166,77 +187,34 @@ class Run:
 
         workers = self.job.limits.concurrency + self.job.limits.downloads
         async with anyio.create_task_group() as group:
+            producer.later = group
             group.start_soon(producer.settling)
             await run_pool(workers, work, _doing(producer, gate), is_open=lambda: gate.reason is None)
             producer.settler.close()
         with suppress(GateClosed), gate.waiting():
             await producer.settler.lookup.check_again()
 
-    def _work(self, plan: Planner, need: Need, gate: Gate) -> Iterator[Work]:
-        """All there is to do, decided item by item as workers come free; what makes that impossible ends the run."""
+    def _work(self, work: WorkList, gate: Gate) -> Iterator[Work]:
+        """All there is to do, piece by piece as workers come free; what makes that impossible ends the run."""
         try:
-            yield from self._decided(plan, need)
+            yield from work.work()
         except StopRun as reason:
             gate.close(reason)
 
-    def _decided(self, plan: Planner, need: Need) -> Iterator[Work]:
-        first = [claim for _, claim in need.expiring]
-        begun = {(claim.item.key, claim.index) for claim in first}
-        yield from first
-        for decision in plan.decisions(need.of(jobfile.expand(self.job))):
-            item = decision.item
-            for row in decision.rename:
-                yield Rename(item, row)
-            yield from (claim for claim in decision.fetch if (item.key, claim.index) not in begun)
-            yield from decision.doubts
-            yield from requests(decision, models.of(item.model).max_images)
-
     def _tick(self, done: Record, progress: Progress) -> None:
+        which = (done.id, done.index)
         if done.status == "saved":
+            # What an earlier run has paid for costs this one nothing.
+            ours = (done.client_request_id or "").startswith(f"{self.id}.")
             self.made += 1
-            progress.saved(done.tokens_used)
+            self.tried.discard(which)
+            progress.saved(done.tokens_used if ours else None)
         else:
+            if self.selection.limit is not None:
+                self.tried.add(which)
             progress.failed()
         if self.on_record:
             self.on_record(done)
-
-    def _close(self, store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
-        """Write the manifest as it is to stay, and count what it says."""
-        counted: Counter[str] = Counter()
-        moved = _moved(store)
-        # What this run has seen of the files is enough, if it was about all; what can't be looked at is as it was.
-        by_ledger = moved or (reason is None and not self.selection.only and self.selection.limit is None)
-
-        def counting() -> Iterator[Record]:
-            absent = frozenset() if by_ledger else plan.absent(jobfile.expand(self.job))
-            for record in view.manifest(jobfile.expand(self.job), ledger, absent):
-                counted[record.cause or record.status] += 1
-                yield record
-
-        try:
-            if moved:
-                raise moved
-            manifest.write(self.job.output / manifest.NAME, counting())
-        except StopRun as error:
-            reason = reason or error
-            counted.clear()
-            # What can still be told is told, even of a job or a ledger that can no longer be read to its end.
-            with suppress(StopRun):
-                deque(counting(), maxlen=0)
-        failed = {cause: n for cause, n in sorted(counted.items()) if cause not in ("saved", "pending")}
-        return replace(
-            summary,
-            images=counted.total(),
-            saved=counted["saved"],
-            made=self.made,
-            failed=failed,
-            pending=counted["pending"],
-            maybe_billed=_told(ledger, LedgerReader.maybe_billed),
-            lost=_told(ledger, lambda found: found.lost(since=self.started_at)) if self.started_at else (),
-            books=_books(ledger, self.id),
-            reason=str(reason) if reason else None,
-            exit_code=reason.exit_code if reason else int(bool(failed or summary.not_remade)),
-        )
 
     def _summary(self) -> Summary:
         return Summary(
@@ -279,7 +257,8 @@ async def run_async(
         selection: Which part of it; all by default.
         environ: Where the key and the base URL are looked up; the process's environment by default.
         progress: Makes the display for a number of images; silent by default.
-        on_record: Called with the manifest record of each image as soon as it is saved or has failed.
+        on_record: Called with the manifest record of each image as soon as it is saved or has failed; a plain
+            function, for it is not awaited.
 
     Returns:
         What the run came to; `exit_code` is 0 when every image is there. A run that had begun and must stop says so
@@ -287,7 +266,9 @@ async def run_async(
 
     Raises:
         StopRun: It could not begin: no key, the folder is locked or can't be written.
+        TypeError: `on_record` is a coroutine function; nothing is sent.
     """
+    on_record = checked(on_record)
     environ = os.environ if environ is None else environ
     endpoint = settings.resolve(job.endpoint, environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
@@ -303,28 +284,6 @@ def first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _moved(store: Store) -> StorageFailed | None:
-    """The error, where the output folder is no longer in its place."""
-    try:
-        store.check_place()
-    except StorageFailed as error:
-        return error
-    return None
-
-
-def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]]) -> tuple[MaybePaid, ...]:
-    """Attempts as the summary tells of them; none where the ledger, as the reason then says, can't be read."""
-    with suppress(StorageFailed):
-        return tuple(MaybePaid.of(attempt) for attempt in attempts(ledger))
-    return ()
-
-
-def _books(ledger: Ledger, run: str) -> Books:
-    with suppress(StorageFailed):
-        return ledger.books(run=run)
-    return Books()
 
 
 def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:

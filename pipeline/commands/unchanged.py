@@ -12,17 +12,16 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import settings
 from pipeline.commands.summary import Summary
+from pipeline.fingerprint import digest_of, fingerprint
 from pipeline.ledger import LedgerReader
-from pipeline.settings import BASE_VARIABLE
 from pipeline.store.lock import Lock
-from pipeline.version import __version__
 
 if TYPE_CHECKING:
     from pipeline.ledger import Ledger
@@ -56,12 +55,12 @@ def remember(job: "Job", ledger: "Ledger", summary: Summary, environ: Mapping[st
         return
     try:
         listed = os.lstat(job.output / MANIFEST)
-        digest = _digest(job.path.read_bytes(), job.included, job.given, environ)
     except OSError:
         return
+    _, *included = job.digests
     facts = {
-        "digest": digest,
-        "included": [str(path) for path in job.included],
+        "digest": fingerprint(job.digests, job.given, environ),
+        "included": [str(path) for path in included],
         "manifest": [listed.st_size, listed.st_mtime_ns],
         "summary": {name: getattr(summary, name) for name in ("job", "endpoint", "output", "manifest", "images")},
     }
@@ -90,8 +89,7 @@ def unchanged(asked: Asked, environ: Mapping[str, str]) -> Summary | None:
     try:
         with LedgerReader(output / STATE / LEDGER) as ledger:
             facts = _facts(ledger)
-            given = _given(asked)
-            if not facts or not _same(facts, text, given, environ) or not _in_place(output, facts, ledger):
+            if not facts or not _same(facts, asked, text, environ) or not _in_place(output, facts, ledger):
                 return None
     finally:
         lock.release()
@@ -116,11 +114,11 @@ def _facts(ledger: LedgerReader) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _same(facts: Mapping[str, Any], text: bytes, given: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    try:
-        return bool(facts["digest"] == _digest(text, map(Path, facts["included"]), given, environ))
-    except OSError:
-        return False
+def _same(facts: Mapping[str, Any], asked: Asked, text: bytes, environ: Mapping[str, str]) -> bool:
+    """Whether the job and its lists hold the very bytes that the last run was about."""
+    included = {path: digest_of(path) for path in map(Path, facts["included"])}
+    digests = {asked.job: hashlib.sha256(text).hexdigest(), **included}
+    return bool(facts["digest"] == fingerprint(digests, _given(asked), environ))
 
 
 def _in_place(output: Path, facts: Mapping[str, Any], ledger: LedgerReader) -> bool:
@@ -137,19 +135,3 @@ def _in_place(output: Path, facts: Mapping[str, Any], ledger: LedgerReader) -> b
     except OSError:
         return False
     return True
-
-
-def _digest(text: bytes, included: Iterable[Path], given: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """A digest of everything that decides what a job wants, and from whom.
-
-    Raises:
-        OSError: An included file can't be read.
-    """
-    around = [__version__, sorted(given.items()), environ.get(BASE_VARIABLE, "").strip()]
-    digest = hashlib.sha256(json.dumps(around).encode())
-    digest.update(hashlib.sha256(text).digest())
-    for path in included:
-        with path.open("rb") as file:
-            digest.update(f"\n{path}\n".encode("utf-8", "surrogateescape"))
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

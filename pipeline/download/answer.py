@@ -45,7 +45,7 @@ def refusal(status: int, headers: Mapping[str, str], where: str) -> DownloadBrok
         pause = parse_retry_after(headers.get("Retry-After"), headers.get("Date"))
         return DownloadBroken(f"{where} answers {status}", pause)
     if 400 <= status < 500 and status != 416:
-        return DownloadBroken(f"{where} answers {status}: the picture is not there, or no longer", cause="lost")
+        return DownloadBroken(f"{where} answers {status}: the picture is not there, or not yet", refused=True)
     return DownloadBroken(f"{where} answers {status} where a picture was expected")
 
 

@@ -199,7 +199,7 @@ class Transfer:
             if target is None:
                 return
             url = checked(target, https_only=self._downloads.https_only, base=url)
-        raise DownloadBroken(f"{plain(url)}: redirected more than {MAX_REDIRECTS} times", cause="lost")
+        raise DownloadBroken(f"{plain(url)}: redirected more than {MAX_REDIRECTS} times", refused=True)
 
     def _located(self, text: str) -> str:
         try:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from pipeline.errors import UsageError
+from pipeline.fingerprint import digest_of
 from pipeline.jobfile import checks, complaints, entries, files, items, naming, template, yaml12
 from pipeline.jobfile.checks import Level
 from pipeline.jobfile.entries import Entry, Said
@@ -18,9 +20,13 @@ from pipeline.jobfile.schema import JobSpec, PromptSpec
 from pipeline.jobfile.walk import Walk
 from pipeline.jobfile.yaml12 import Document
 from pipeline.model import Item, Job, Limits, Place
+from pipeline.wanted import Wanted
 
 MOST_BYTES = 10_000_000
 """Bytes a job file may have; longer lists of prompts belong into included files."""
+
+READINGS = 3
+"""Times that a job is read whose files change meanwhile."""
 
 EXTENSION = "x-"
 """Keys at the top that begin so are the user's own: a place for anchors."""
@@ -45,7 +51,6 @@ def load(
         UsageError: Something is wrong; its `problems` are all that was found.
     """
     path = Path(path)
-    mistakes, job = Mistakes(), None
     single = {name: value for name, value in (limits or {}).items() if value is not None}
     options: dict[str, Any] = {
         "endpoint": endpoint,
@@ -53,24 +58,23 @@ def load(
         "limits": single or None,
     }
     instead = {key: value for key, value in options.items() if value is not None}
-    with suppress(Enough):
-        job = _load(path, instead, mistakes)
-    mistakes.found(path)
-    assert job is not None, "reading ends early only with a mistake"
-    return job
+    for _ in range(READINGS):
+        mistakes, job = Mistakes(), None
+        before = digest_of(path)
+        with suppress(Enough):
+            job = _load(path, instead, mistakes)
+        mistakes.found(path)
+        assert job is not None, "reading ends early only with a mistake"
+        job = replace(job, digests={path: before, **job.digests})
+        # A run is about the bytes that were read; of a file that somebody was writing to, nobody knows which these are.
+        if all(digest is not None and digest_of(file) == digest for file, digest in job.digests.items()):
+            return job
+    raise UsageError(f"{path} or a file that it includes changes while it is read; run again when it is written")
 
 
 def expand(job: Job) -> Iterator[Item]:
-    """The job's items, in its order, one at a time; included files are read along the way.
-
-    Raises:
-        UsageError: An included file is no longer what it was when the job was checked.
-    """
-    mistakes = Mistakes()
-    for item in _items(job.entries, mistakes, sandbox=job.endpoint == "sandbox"):
-        mistakes.found(job.path)
-        yield item
-    mistakes.found(job.path)
+    """The job's items, in its order, one at a time, as they were when the job was read."""
+    return iter(job.wanted)
 
 
 def _items(entries_: Sequence[Entry], mistakes: Mistakes, *, sandbox: bool) -> Iterator[Item]:
@@ -119,16 +123,16 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
     plain |= {key: value for key, value in instead.items() if key != "limits"}
     spec, positions, mentioned = _spec(plain, source, mistakes)
     output = _output(spec, path, source, mistakes)
-    found = _entries(spec, positions, mentioned, path, document, mistakes)
+    wanted, digests = _entries(spec, positions, mentioned, path, document, mistakes)
     return Job(
         name=_name(spec, path),
         path=path,
         endpoint=spec.endpoint,
         output=output,
         limits=Limits(**{name: value for name, value in spec.limits.model_dump().items() if value is not None}),
-        entries=tuple(found),
+        wanted=wanted,
         state_dir=None if spec.state_dir is None else Path(spec.state_dir),
-        included=tuple(dict.fromkeys(entry.file for entry in found if entry.file is not None)),
+        digests=digests,
         given={key: str(value) for key, value in instead.items() if key != "limits"},
         proxy=spec.proxy,
         user_agent=spec.user_agent,
@@ -194,10 +198,11 @@ def _mended(holder: Any, path: tuple[str | int, ...]) -> bool:
 
 def _entries(
     spec: JobSpec, positions: list[int], mentioned: set[str], path: Path, document: Document, mistakes: Mistakes
-) -> list[Entry]:
-    """The prompt entries, each checked, and everything they make."""
+) -> tuple[Wanted, dict[Path, str | None]]:
+    """All that the prompt entries make, each checked; and the files that they include, with their digests."""
     any_model, sandbox = spec.endpoint not in ("aimlapi", "sandbox"), spec.endpoint == "sandbox"
     job, found, sound = entries.said_by_job(spec), [], False
+    digests: dict[Path, str | None] = {}
     walk = Walk(sandbox, any_model, mistakes, used=mentioned)
     for position, prompt in zip(positions, spec.prompts, strict=True):
         source = document.at("prompts", position)
@@ -211,6 +216,8 @@ def _entries(
         if prompt.prompt is not None and own.prompt is None:
             walk.used |= template.mentioned(prompt.prompt)
         elif prompt.file is None or entry.file is not None:
+            if entry.file is not None and entry.file not in digests:
+                digests[entry.file] = digest_of(entry.file)
             walk.entry(entry, own, source)
             found.append(entry)
         else:
@@ -218,7 +225,7 @@ def _entries(
     walk.clashes(_items(found, Mistakes(), sandbox=sandbox))
     if walk.whole:
         checks.unused((name for name in job.variables if name not in walk.used), document, mistakes)
-    return found
+    return walk.wanted, digests
 
 
 def _entry(spec: PromptSpec, said: Said, source: Document, path: Path, mistakes: Mistakes) -> Entry:

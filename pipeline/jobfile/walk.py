@@ -15,6 +15,7 @@ from pipeline.jobfile.entries import Entry, Said
 from pipeline.jobfile.mistakes import MOST, Enough, Mistakes, Source
 from pipeline.jobfile.scalars import shown
 from pipeline.model import Item
+from pipeline.wanted import Wanted
 
 MOST_ITEMS = 1_000_000
 """Items a job may make."""
@@ -32,6 +33,7 @@ class Walk:
         mistakes: Where to note what is wrong.
         used: The variables that some prompt uses.
         whole: Whether every row could be read; only then a variable can be said to be unused.
+        wanted: Gets all the items, as long as nothing is wrong.
     """
 
     sandbox: bool
@@ -39,6 +41,7 @@ class Walk:
     mistakes: Mistakes
     used: set[str] = field(default_factory=set)
     whole: bool = True
+    wanted: Wanted = field(default_factory=Wanted)
     _items: int = 0
     _keys: set[int] = field(default_factory=set)
     _stems: set[int] = field(default_factory=set)
@@ -92,6 +95,8 @@ class Walk:
         for item in items.of_entry(level.entry, sandbox=self.sandbox):
             self._prompt(item, level)
             self._first(item)
+            if not self.mistakes.problems:
+                self.wanted.add(item)
 
     def _prompt(self, item: Item, level: Level) -> None:
         longest, prompt = level.entry.model.max_prompt, item.prompt

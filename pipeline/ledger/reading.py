@@ -14,6 +14,7 @@ from typing import Any, Self
 from pipeline.errors import StorageFailed
 from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, Books, ImageRow, Known, Recipe, columns
 from pipeline.model import Item
+from pipeline.store import open_regular, refuse_other
 
 _ATTEMPT = columns(Attempt)
 _WITHOUT_ANSWER = _ATTEMPT.replace("answer", "NULL AS answer")
@@ -35,7 +36,8 @@ AT_ONCE = 500
 _BOOKS = """
 SELECT CASE
         WHEN state = 'lost' THEN 'lost'
-        WHEN state != 'paid' OR delivered IS NULL THEN 'unresolved'
+        WHEN state != 'paid' THEN 'unresolved'
+        WHEN delivered IS NULL THEN 'undelivered'
         WHEN delivered = 0 THEN 'filtered'
         WHEN lost >= delivered THEN 'lost'
         WHEN files + lost = 0 THEN 'undelivered'
@@ -43,18 +45,22 @@ SELECT CASE
     count(*), sum(cost),
     sum(CASE WHEN delivered > lost THEN cost * lost / delivered ELSE 0 END),
     sum(CASE WHEN files + lost BETWEEN 1 AND delivered - 1
-        THEN cost * (delivered - files - lost) / delivered ELSE 0 END)
+        THEN cost * (delivered - files - lost) / delivered ELSE 0 END),
+    sum(state = 'paid'), sum(state = 'paid' AND tokens IS NULL AND usd IS NULL)
 FROM (
-    SELECT state, delivered, lost, coalesce(tokens, price, 0) AS cost,
+    SELECT state, delivered, lost, tokens, usd, coalesce(tokens, price, 0) AS cost,
         (SELECT count(*) FROM takes WHERE attempt = attempts.id AND takes.state = 'saved') AS files
     FROM attempts
     WHERE state IN ('intent', 'maybe', 'lost', 'accepted', 'paid') AND (:run IS NULL OR run = :run)
         AND (:base IS NULL OR run IN (SELECT id FROM runs WHERE base = :base))
+        AND (:sandbox IS NULL OR (run IN (SELECT id FROM runs WHERE base = 'sandbox'
+            UNION SELECT run FROM attempts WHERE made_by IS NOT NULL)) = :sandbox)
 )
 GROUP BY kind
 """
-"""Attempts, tokens, and what of those tokens pictures cost that are lost, or still to be fetched, from an answer that
-was delivered in part."""
+"""Attempts; tokens; what of those tokens pictures cost that are lost, and that are still to be fetched, from an answer
+that was delivered in part; paid answers; paid answers that gave no cost. `:sandbox`: 1 for runs that a sandbox answered
+alone, 0 for the others."""
 
 
 class LedgerReader:
@@ -113,6 +119,11 @@ class LedgerReader:
         chosen = _ATTEMPT if answers else _WITHOUT_ANSWER
         query = f"SELECT {chosen} FROM attempts WHERE key = ? ORDER BY seq"
         return [_attempt(row) for row in self._read(query, (key,))]
+
+    def attempt(self, id: str) -> Attempt | None:  # noqa: A002
+        """The attempt of this id, with its answer; None where there is none."""
+        rows = self._read(f"SELECT {_ATTEMPT} FROM attempts WHERE id = ?", (id,))
+        return _attempt(rows[0]) if rows else None
 
     def unread(self) -> list[Attempt]:
         """Paid attempts of runs that were killed before they could write down what the answer holds."""
@@ -181,9 +192,15 @@ class LedgerReader:
         )
         return int(self._read(query, (at,))[0][0])
 
-    def books(self, *, run: str | None = None, base: str | None = None) -> Books:
-        """What the attempts of one run, of all that went to one base, or of all have cost."""
-        rows = self._read(_BOOKS, {"run": run, "base": base})
+    def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> Books:
+        """What the attempts of one run, of all that went to one base, or of all have cost.
+
+        Args:
+            run: Id of the run; all by default.
+            base: Where the requests went; anywhere by default.
+            sandbox: True for the runs that a sandbox answered, False for the others; both by default.
+        """
+        rows = self._read(_BOOKS, {"run": run, "base": base, "sandbox": sandbox})
         found = {kind: sums for kind, *sums in rows}
         delivered, undelivered, filtered, gone, unresolved = (
             found.get(kind, (0, 0, 0, 0)) for kind in ("delivered", "undelivered", "filtered", "lost", "unresolved")
@@ -195,7 +212,14 @@ class LedgerReader:
             lost=gone[1] + delivered[2],
             unresolved=unresolved[1],
             requests=(delivered[0], undelivered[0], filtered[0], gone[0], unresolved[0]),
+            answers=sum(sums[4] for sums in found.values()),
+            unknown_cost=sum(sums[5] for sums in found.values()),
         )
+
+    def sandbox_runs(self) -> frozenset[str]:
+        """The ids of the runs that a sandbox answered: nothing was paid in them."""
+        query = "SELECT id FROM runs WHERE base = 'sandbox' UNION SELECT run FROM attempts WHERE made_by IS NOT NULL"
+        return frozenset(run for (run,) in self._read(query, ()))
 
     def last_run(self) -> str | None:
         """When the newest run began, or None where there was none."""
@@ -297,10 +321,13 @@ def connect(path: Path | None, mode: str) -> sqlite3.Connection:
 
     Raises:
         sqlite3.Error: SQLite can't open it.
-        StorageFailed: It was written by a newer version of this program, or by another one.
+        StorageFailed: It was written by a newer version of this program, or by another one; or something that is
+            not a file has its name, or that of a file which SQLite keeps beside it.
     """
-    if path is not None and mode == "rwc":
-        _make_private(path)
+    if path is not None:
+        _require_files(path)
+        if mode == "rwc":
+            _make_private(path)
     connection, version, tables = _opened(path, mode)
     try:
         if not 0 <= version <= VERSION:
@@ -355,14 +382,27 @@ def _looked_into(name: str) -> tuple[sqlite3.Connection, int, int]:
     return connection, version, tables
 
 
+def _require_files(path: Path) -> None:
+    """Make sure that SQLite will find files: it would wait for the other end of a pipe, and follow a link.
+
+    Raises:
+        StorageFailed: Something else has the name of the ledger or of a file that SQLite keeps beside it.
+    """
+    try:
+        for beside in ("", "-wal", "-shm", "-journal"):
+            refuse_other(f"{path}{beside}")
+    except OSError as error:
+        raise storage_failed(path, error) from None
+
+
 def _make_private(path: Path) -> None:
     """Make the file where it is missing, for its owner alone, as SQLite then makes the files beside it.
 
     Raises:
-        StorageFailed: The disk refused, or a symbolic link stands in its place.
+        StorageFailed: The disk refused, or something else has its name.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise storage_failed(path, error) from None
 

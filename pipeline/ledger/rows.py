@@ -219,6 +219,8 @@ class Books:
         unresolved: Tokens, at list price, of requests of which it is not known yet whether they were billed.
         requests: How many attempts each of the five is about, in this order; an attempt with pictures of several kinds
             counts as delivered.
+        answers: Paid answers among them.
+        unknown_cost: Paid answers that gave no cost, neither in tokens nor in dollars; they count at list price.
     """
 
     delivered: int = 0
@@ -227,6 +229,8 @@ class Books:
     lost: int = 0
     unresolved: int = 0
     requests: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    answers: int = 0
+    unknown_cost: int = 0
 
     @property
     def billed(self) -> int:

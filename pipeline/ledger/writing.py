@@ -234,16 +234,14 @@ class Ledger(LedgerReader):
         lost = row.cause in ("lost", "bad-picture")
         await self._committer.write(_image(row), *(_take(row, "lost") if lost else ()))
 
-    async def not_remade(self, row: ImageRow, made: int) -> None:
+    async def not_remade(self, row: ImageRow) -> None:
         """A picture that was to take the place of a saved one can't be had any more; the saved one stays.
 
-        Args:
-            row: What would have been written, had nothing been there: `attempt` is the one that paid for it.
-            made: Attempts made for the image so far, this one included.
+        `row` is what would have been written, had nothing been there: `attempt` is the one that paid for it, and
+        `attempts` are all that were made for the image so far, which need not be looked at again.
         """
-        await self._committer.write(
-            ("UPDATE images SET attempts = ? WHERE key = ? AND idx = ?", (made, row.key, row.idx)), *_take(row, "lost")
-        )
+        attempts = "UPDATE images SET attempts = ? WHERE key = ? AND idx = ?"
+        await self._committer.write((attempts, (row.attempts, row.key, row.idx)), *_take(row, "lost"))
 
     async def moved(self, row: ImageRow, path: str, mtime_ns: int | None) -> None:
         """A saved image is now at another path."""

@@ -73,9 +73,9 @@ class Asker:
     base: str
     free_bytes: Callable[[], int]
     note: Callable[[str], None]
-    unusable: UnusableStreak
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     tally: Tally = field(default_factory=Tally)
+    unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
     _cuts: Cuts = field(default_factory=Cuts)
     _quiet_until: float = 0.0
     _receipts: Receipts = field(init=False)
@@ -127,7 +127,8 @@ class Asker:
             await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now())
             generation = await self._send(attempt, item, body, bill)
         pairs = zip(indexes, generation.images, strict=False)
-        return [Claim(item, index, image, attempt) for index, image in pairs]
+        now = utc_now()
+        return [Claim(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
 
     def _check_room(self) -> None:
         """Make sure that what is about to be paid for can be kept.
@@ -152,11 +153,12 @@ class Asker:
         bill: Bill | None = None
         try:
             with self.gate.waiting():
-                await self.outage.turn()
                 admitted = await self.throttle.acquire()
                 reserved, images = await self.budget.reserve(each, images)
                 bill = Bill(reserved, None if each is None else each * images, images, admitted)
                 await self.pace.turn()
+                while await self.outage.turn():
+                    await self.pace.turn()
             yield bill
         finally:
             if bill is not None:

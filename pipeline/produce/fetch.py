@@ -4,11 +4,14 @@
 raised to the pool: a failed item is recorded, and what must stop the run closes the gate.
 """
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 import anyio
+from anyio.abc import TaskGroup
 
 from pipeline import models, retry
 from pipeline.download import Downloads
@@ -18,6 +21,7 @@ from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import CREDITS_PER_USD, Claim, Doubt, Item, Record, Request, SavedImage
 from pipeline.names import NameKeeper
 from pipeline.produce.ask import Asker
+from pipeline.produce.lookup import seconds_of
 from pipeline.produce.settle import Settler
 from pipeline.signed import expires_at
 from pipeline.text import grouped, plural, printable, usd
@@ -35,7 +39,9 @@ class Producer:
         settler: Finds out about what may have been billed without an answer.
         on_record: Told of each image that is done, saved or failed.
         note: Says something to whoever watches the run.
+        fetched_again: Images that had been saved by an earlier run, and were only brought back.
         not_remade: Images that were to be made again and could not be; the old ones are still there.
+        later: Where pictures that are paid for and not there yet are waited for; the run ends after them.
     """
 
     asker: Asker
@@ -48,7 +54,9 @@ class Producer:
     settler: Settler
     on_record: Callable[[Record], None]
     note: Callable[[str], None]
+    fetched_again: int = 0
     not_remade: int = 0
+    later: TaskGroup | None = None
 
     async def request(self, request: Request) -> None:
         """Ask for the images of one request until all are there or no more can be had, and fetch each at once."""
@@ -67,7 +75,8 @@ class Producer:
     async def _asked(self, request: Request) -> list[Claim]:
         """What asking once has brought; nothing where no more can be had, which is recorded or parked by then."""
         try:
-            return await self.asker.ask(request.item, request.indexes)
+            claims = await self.asker.ask(request.item, request.indexes)
+            return [replace(claim, again=True) for claim in claims] if request.again else claims
         except GateClosed:
             pass
         except MaybeBilled as error:
@@ -111,25 +120,49 @@ class Producer:
                 await self._give_up(request.item, request.indexes, refusal, again=request.again)
 
     async def claim(self, claim: Claim) -> None:
-        """Bring a picture that is paid for to the disk, and record it."""
-        try:
-            image = await self._fetch(claim)
-            await self._record_saved(claim, image)
-        except GiveUp as failure:
-            if (failure.cause == "lost" and claim.replaces) or (failure.cause == "download" and claim.overdue):
-                # It was delivered once and its file is gone since, or a person has said so: the job still wants it.
-                await self.request(Request(claim.item, (claim.index,)))
+        """Bring a picture that is paid for to the disk, and record it.
+
+        Where its server refuses what this run has just paid for, the picture may not be there yet: it is waited for in
+        a task of its own, so that whoever called can go on.
+        """
+        async with self._stopping_at_once():
+            outcome = await self._fetch(claim, retry.fetching(sleep=anyio.sleep))
+            if isinstance(outcome, DownloadBroken) and outcome.refused and claim.fresh and not self._is_dead(claim):
+                self._unusable(claim, "download")
+                assert self.later is not None
+                self.later.start_soon(self._wait_for, claim, outcome)
             else:
-                await self._give_up(claim.item, (claim.index,), failure, claim)
+                await self._conclude(claim, outcome)
+
+    async def _wait_for(self, claim: Claim, outcome: SavedImage | DownloadBroken | GiveUp) -> None:
+        """Try a picture that is not there yet for some minutes more, as long as the run goes on."""
+        async with self._stopping_at_once():
+            with suppress(GateClosed):
+                for pause in retry.waits_for_fresh():
+                    with self.gate.waiting():
+                        await anyio.sleep(pause)
+                    outcome = await self._fetch(claim, retry.once())
+                    if not (isinstance(outcome, DownloadBroken) and outcome.refused) or self._is_dead(claim):
+                        break
+            await self._conclude(claim, outcome)
+
+    @asynccontextmanager
+    async def _stopping_at_once(self) -> AsyncIterator[None]:
+        """What must stop the run closes the gate."""
+        try:
+            yield
         except StopRun as reason:
             self.gate.close(reason)
 
-    async def _fetch(self, claim: Claim) -> SavedImage:
+    async def _fetch(self, claim: Claim, attempts: retry.Attempts) -> SavedImage | DownloadBroken | GiveUp:
+        """Fetch a picture; the file, or why there is none."""
         item = claim.item
         model = models.of(item.model)
-        stem = item.stem(claim.index)
         with self.downloads.transfer(
-            claim.image, stem, lambda width, height: model.accepts_shape(item.aspect_ratio, width, height), self.locate
+            claim.image,
+            item.stem(claim.index),
+            lambda width, height: model.accepts_shape(item.aspect_ratio, width, height),
+            self.locate,
         ) as transfer:
 
             async def attempt() -> SavedImage:
@@ -138,10 +171,56 @@ class Producer:
                     return await transfer.attempt()
 
             try:
-                return await retry.fetching(sleep=anyio.sleep)(attempt)
-            except DownloadBroken as error:
-                said = self._loss(claim, error) if error.cause in ("lost", "bad-picture") else str(error)
-                raise GiveUp(said, cause=error.cause) from None
+                return await attempts(attempt)
+            except (DownloadBroken, GiveUp) as error:
+                return error
+
+    async def _conclude(self, claim: Claim, outcome: SavedImage | DownloadBroken | GiveUp) -> None:
+        """Record what became of a picture; or, where it can't be had and is wanted all the same, ask for it again.
+
+        Three ways out before it is given up: 1. an older paid answer has the same image; 2. a person wants it now;
+        3. it had been delivered once, and what its URL says is final or has been said by an earlier run as well.
+        """
+        if isinstance(outcome, SavedImage):
+            await self._record_saved(claim, outcome)
+            if claim.fresh:
+                self.asker.unusable.usable()
+            return
+        failure = outcome if isinstance(outcome, GiveUp) else self._verdict(claim, outcome)
+        if claim.fresh:
+            self._unusable(claim, failure.cause)
+        again = claim.insisted or (claim.replaces and failure.cause == "lost")
+        again = again or (claim.overdue and failure.cause == "download")
+        if claim.others and (again or failure.cause != "download"):
+            first, *others = claim.others
+            await self.claim(replace(claim, image=first.image, attempt=first.attempt, others=tuple(others)))
+        elif again:
+            await self.request(Request(claim.item, (claim.index,), claim.again))
+        else:
+            await self._give_up(claim.item, (claim.index,), failure, claim, again=claim.again)
+
+    def _verdict(self, claim: Claim, error: DownloadBroken) -> GiveUp:
+        """What it finally means that a picture did not come: a refusal is believed only where the URL is dead."""
+        if error.refused and self._is_dead(claim):
+            return GiveUp(self._loss(claim, error), cause="lost")
+        said = self._loss(claim, error) if error.cause == "bad-picture" else str(error)
+        return GiveUp(said, cause=error.cause)
+
+    def _is_dead(self, claim: Claim) -> bool:
+        """Whether no URL of a picture can be good any more: by what it says itself, else by its age."""
+        now = time.time()
+        by_age = seconds_of(claim.paid_at) + retry.URL_LIFETIME if claim.paid_at else math.inf
+        for url in filter(None, (claim.image.url, *claim.image.more_urls)):
+            until = expires_at(url)
+            if now < (by_age if until is None else until):
+                return False
+        return True
+
+    def _unusable(self, claim: Claim, cause: str) -> None:
+        """A picture that this run has paid for is of no use so far; too many of them in a row end the run."""
+        reason = self.asker.unusable.unusable(claim.item.id, cause)
+        if reason is not None:
+            self.gate.close(reason)
 
     def _loss(self, claim: Claim, error: DownloadBroken) -> str:
         """What is lost, with its price, and whether its URL had come to its end."""
@@ -154,6 +233,7 @@ class Producer:
     async def _record_saved(self, claim: Claim, image: SavedImage) -> None:
         row = self._row(claim.item, claim.index, claim)
         row = self.names.saved_row(row, image)
+        self.fetched_again += claim.replaces
         await self.ledger.saved(claim.item, row)
         self.names.sweep(claim.item, claim.index, image.path)
         self._tell(claim.item, row)
@@ -164,10 +244,12 @@ class Producer:
         try:
             for index in indexes:
                 self.note(f"failed ({failure.cause}): {item.stem(index)}: {failure}")
+                row = self._row(item, index, claim, cause=failure.cause, error=printable(str(failure)))
                 if again and self._is_there(item, index):
                     self.not_remade += 1
+                    if claim and failure.cause not in GiveUp.AGAIN:
+                        await self.ledger.not_remade(row)
                     continue
-                row = self._row(item, index, claim, cause=failure.cause, error=printable(str(failure)))
                 await self.ledger.failed(row)
                 self._tell(item, row)
         except StopRun as reason:

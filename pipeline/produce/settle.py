@@ -79,6 +79,11 @@ class Settler:
             self.note(f"a request may have been billed without an answer; the log is read in {duration(due - now)}")
         self._wait(_Waiting(due, next(self._numbers), now - elapsed, doubt))
 
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until the log is read for the first of the doubts that wait; None where none does."""
+        return max(0.0, self._waiting[0].due - anyio.current_time()) if self._waiting else None
+
     def close(self) -> None:
         """Nothing more will come but from the doubts themselves."""
         self._closing = True

@@ -9,7 +9,7 @@ from pipeline.sandbox.answers import INFERENCE_ID, client_request_id, require_ke
 from pipeline.sandbox.api_faults import Exchange, fulfil, is_billed
 from pipeline.sandbox.books import Status
 from pipeline.sandbox.desk import Desk
-from pipeline.sandbox.orders import Order, Refusal, read_order
+from pipeline.sandbox.orders import Order, Refusal, label_of, read_order
 from pipeline.sandbox.wire import Vanished
 
 
@@ -26,7 +26,7 @@ class Generations:
             body = read_json(await request.read())
             require_key(request, self._desk)
             with self._desk.admit():
-                order = read_order(body, self._desk.chance)
+                order = read_order(body, self._desk.chance, label_of(client_request_id(request)))
                 return await self._accept(request, order)
         except Refusal as refusal:
             self._desk.books.answered(self._enter(request, "refused", body), refusal.status)

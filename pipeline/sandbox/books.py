@@ -121,10 +121,10 @@ class Books:
     def owe(self, pictures: Iterable[tuple[str, Picture]]) -> None:
         """Remember what is to be painted when a path is asked for."""
         self._db.executemany(
-            "INSERT INTO pictures (path, prompt, seed, width, height, mime_type, model, ratio) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO pictures (path, prompt, seed, width, height, mime_type, model, ratio, label) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (path, _storable(p.prompt), p.seed, p.width, p.height, p.mime_type, p.model, p.ratio)
+                (path, _storable(p.prompt), p.seed, p.width, p.height, p.mime_type, p.model, p.ratio, p.label)
                 for path, p in pictures
             ],
         )
@@ -132,7 +132,7 @@ class Books:
     def picture(self, path: str) -> Picture | None:
         """What is to be painted for a path, or None when the path was never handed out."""
         row = self._db.execute(
-            "SELECT prompt, seed, width, height, mime_type, model, ratio FROM pictures WHERE path = ?", (path,)
+            "SELECT prompt, seed, width, height, mime_type, model, ratio, label FROM pictures WHERE path = ?", (path,)
         ).fetchone()
         return Picture(*row) if row else None
 
@@ -215,6 +215,9 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = OFF")
         db.executescript(_SCHEMA)
+        if "label" not in [column[1] for column in db.execute("PRAGMA table_info(pictures)")]:
+            # Books from before pictures had one.
+            db.execute("ALTER TABLE pictures ADD COLUMN label TEXT NOT NULL DEFAULT ''")
     except sqlite3.Error:
         db.close()
         raise

@@ -3,10 +3,11 @@
 import math
 import unicodedata
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
 LIGHT, SHADE = 255, 6
@@ -17,6 +18,12 @@ MARGIN = 0.055
 """Free space at the edges, of the shorter side."""
 
 _PLAINER = str.maketrans({"\u2013": "-", "\u2014": "-", "\u2026": "...", "\u00d7": "x"})
+
+_JOINERS = "\u200c\u200d\ufe0e\ufe0f"
+"""Characters that only join others into one sign, or choose between two of its forms."""
+
+_DIGIT = 0.4
+"""Size of the digits in a box, in font sizes."""
 
 _MEASURED = 64
 """Words are measured once, at this size; widths grow with the size."""
@@ -33,24 +40,26 @@ def font(size: int) -> "FreeTypeFont":
 
 
 def plain(text: str) -> str:
-    """The text as one line of what the font can draw; a run of what it can't becomes three dots."""
-    drawn = ""
-    for char in unicodedata.normalize("NFC", text).translate(_PLAINER):
-        replaced = _drawable(char)
-        drawn += replaced if replaced or drawn.endswith("...") else "..."
+    """The text as one line; what the font can't draw stays in it, to be drawn as boxes."""
+    drawn = "".join(map(_drawn, unicodedata.normalize("NFC", text).translate(_PLAINER)))
     return " ".join(drawn.split())
 
 
 @lru_cache(4096)
-def _drawable(char: str) -> str:
-    """The character, else it without its accents, else nothing."""
-    kind = unicodedata.category(char)
-    if char.isspace() or kind in ("Cc", "Cf"):
+def _drawn(char: str) -> str:
+    """The character as it is drawn: itself, itself without its accents, a space, or nothing for one without a shape."""
+    if char in _JOINERS:
+        return ""
+    if char.isspace() or unicodedata.category(char) in ("Cc", "Cf"):
         return " "
-    for candidate in (char, unicodedata.normalize("NFKD", char)[0]):
-        if candidate.isascii() or (kind != "Cs" and _glyph(candidate) != _glyph("\uffff")):
-            return candidate
-    return ""
+    plainer = unicodedata.normalize("NFKD", char)[0]
+    return next((candidate for candidate in (char, plainer) if not is_boxed(candidate)), char)
+
+
+@lru_cache(4096)
+def is_boxed(char: str) -> bool:
+    """Whether the font lacks a character: it is drawn as a box that holds its code point."""
+    return not char.isascii() and (unicodedata.category(char) == "Cs" or _glyph(char) == _glyph("\uffff"))
 
 
 def _glyph(char: str) -> bytes:
@@ -61,7 +70,15 @@ def _glyph(char: str) -> bytes:
 @lru_cache(4096)
 def _width(word: str) -> float:
     """How wide a word is, in font sizes."""
-    return font(_MEASURED).getlength(word) / _MEASURED
+    return sum(
+        sum(map(_box_width, run)) if boxed else font(_MEASURED).getlength("".join(run)) / _MEASURED
+        for boxed, run in groupby(word, is_boxed)
+    )
+
+
+def _box_width(char: str) -> float:
+    """How wide a box is with the space after it, in font sizes: two digits a row, or three where there are more."""
+    return 0.68 if ord(char) <= 0xFFFF else 0.92
 
 
 def wrap(text: str, width: float) -> list[str]:
@@ -110,9 +127,32 @@ def write(canvas: "Image.Image", prompt: str, caption: str) -> None:
     _veil(canvas, top - size)
     draw = ImageDraw.Draw(canvas)
     for number, line in enumerate(lines):
-        draw.text((margin, top + number * size * LINE), line, fill=LIGHT, font=font(size))
+        _draw_line(draw, margin, top + number * size * LINE, line, size, LIGHT)
     for number, line in enumerate(captions):
-        draw.text((margin, foot + number * small * LINE), line, fill=205, font=font(small))
+        _draw_line(draw, margin, foot + number * small * LINE, line, small, 205)
+
+
+def _draw_line(draw: "ImageDraw.ImageDraw", x: float, y: float, line: str, size: int, fill: int) -> None:
+    for boxed, run in groupby(line, is_boxed):
+        text = "".join(run)
+        if not boxed:
+            draw.text((x, y), text, fill=fill, font=font(size))
+            x += font(size).getlength(text)
+            continue
+        for char in text:
+            _draw_box(draw, x, y, char, size, fill)
+            x += _box_width(char) * size
+
+
+def _draw_box(draw: "ImageDraw.ImageDraw", x: float, y: float, char: str, size: int, fill: int) -> None:
+    """A frame with the hexadecimal digits of a character's code point, in two rows."""
+    digits = f"{ord(char):04X}" if ord(char) <= 0xFFFF else f"{ord(char):06X}"
+    half, small = len(digits) // 2, max(6, round(size * _DIGIT))
+    wide, top, high = (_box_width(char) - 0.08) * size, y + 0.14 * size, 0.98 * size
+    draw.rectangle((x, top, x + wide, top + high), outline=fill, width=max(1, size // 24))
+    for row, text in enumerate((digits[:half], digits[half:])):
+        left = x + (wide - font(small).getlength(text)) / 2
+        draw.text((left, top + (0.02 + 0.46 * row) * size), text, fill=fill, font=font(small))
 
 
 def _veil(canvas: "Image.Image", top: float) -> None:

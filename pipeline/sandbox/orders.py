@@ -6,6 +6,7 @@ A model's own parameters are checked as strictly as the vendor does. The names t
 
 import math
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from pipeline.sandbox.painter import Picture
 
 _IGNORED = ("user", "quality", "style", "background", "moderation", "output_compression")
 """What OpenAI's clients may send and a model without such a parameter does nothing with."""
+
+_LABELLED = re.compile(r"[^.]+\.([0-9a-f]{8})[0-9a-f]{4}\.\d+")
+"""How this program labels its requests: run, beginning of the item's key, number."""
 
 _REWRITING = ("enhance_prompt", "enable_prompt_expansion", "prompt_expansion")
 
@@ -52,8 +56,14 @@ class Order:
     credits: int
 
 
-def read_order(body: Any, chance: random.Random) -> Order:
-    """Understand a body; `chance` gives the seeds where the body names none.
+def label_of(client_request_id: str | None) -> str:
+    """What tells a picture of this program from others: the beginning of its item's key, as the manifest has it."""
+    found = _LABELLED.fullmatch(client_request_id or "")
+    return found[1] if found else ""
+
+
+def read_order(body: Any, chance: random.Random, label: str = "") -> Order:
+    """Understand a body; `chance` gives the seeds where the body names none, `label` stands on the pictures.
 
     Raises:
         Refusal: 400 or 404, with the message for the client.
@@ -70,7 +80,7 @@ def read_order(body: Any, chance: random.Random) -> Order:
     problems = model.problems(parameters)
     if problems:
         raise Refusal(400, "Invalid payload: " + "; ".join(f"{key}: {message}" for key, message, _ in problems))
-    return _order(model, parameters, inline, chance)
+    return _order(model, parameters, inline, chance, label)
 
 
 def translate(body: Mapping[str, Any], model: Model) -> tuple[dict[str, Any], bool]:
@@ -100,7 +110,7 @@ def _shape(size: str, model: Model) -> dict[str, Any]:
     return {name: value}
 
 
-def _order(model: Model, parameters: Mapping[str, Any], inline: bool, chance: random.Random) -> Order:
+def _order(model: Model, parameters: Mapping[str, Any], inline: bool, chance: random.Random, label: str) -> Order:
     prompt = str(parameters.get("prompt", ""))
     count = int(parameters.get(model.count_parameter, 1)) if model.count_parameter else 1
     width, height = model.dimensions(parameters)
@@ -112,7 +122,7 @@ def _order(model: Model, parameters: Mapping[str, Any], inline: bool, chance: ra
         model=model,
         prompt=prompt,
         revised_prompt=_rewrite(prompt, parameters, model),
-        pictures=tuple(Picture(prompt, seed, width, height, mime_type, model.id, ratio) for seed in seeds),
+        pictures=tuple(Picture(prompt, seed, width, height, mime_type, model.id, ratio, label) for seed in seeds),
         inline=inline
         or parameters.get("convert_base64_to_url") is False
         or parameters.get("response_format") == "b64_json",

@@ -30,6 +30,7 @@ class Picture:
         mime_type: `image/png`, `image/jpeg` or `image/webp`.
         model: The model's id; its last part is written small.
         ratio: The ratio asked for, written small; may be empty.
+        label: Written small: the first letters of the key of the item that it is for; may be empty.
     """
 
     prompt: str
@@ -39,6 +40,7 @@ class Picture:
     mime_type: str
     model: str
     ratio: str = ""
+    label: str = ""
 
 
 def paint(picture: Picture) -> bytes:
@@ -57,7 +59,7 @@ def paint(picture: Picture) -> bytes:
 def _caption(picture: Picture) -> str:
     name = picture.model.rpartition("/")[2]
     size = f"{picture.width}x{picture.height}"
-    parts = ["sandbox", name, picture.ratio, size, f"seed {picture.seed}"]
+    parts = ["sandbox", picture.label and f"key {picture.label}", name, picture.ratio, size, f"seed {picture.seed}"]
     return "  \u00b7  ".join(part for part in parts if part)
 
 

@@ -6,7 +6,22 @@ Everything that the disk refuses becomes a `StorageFailed` here, in words that s
 
 from pipeline.store.disk import FileState, inspect, is_there, stat_mtime_ns
 from pipeline.store.folder import Store
+from pipeline.store.handle import LedgerGone
 from pipeline.store.part import Part
 from pipeline.store.pointer import read_pointer, write_pointer
+from pipeline.store.regular import open_regular, opener, refuse_other
 
-__all__ = ["FileState", "Part", "Store", "inspect", "is_there", "read_pointer", "stat_mtime_ns", "write_pointer"]
+__all__ = [
+    "FileState",
+    "LedgerGone",
+    "Part",
+    "Store",
+    "inspect",
+    "is_there",
+    "open_regular",
+    "opener",
+    "read_pointer",
+    "refuse_other",
+    "stat_mtime_ns",
+    "write_pointer",
+]

@@ -13,11 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pipeline.errors import StorageFailed
+from pipeline.store.regular import opener, other_at, refuse_other
 
 FileState = Literal["sound", "missing", "damaged"]
-
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-BINARY = getattr(os, "O_BINARY", 0)
 
 _CURES = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -28,16 +26,20 @@ _CURES = {
     errno.EIO: "the disk reports an I/O error; check its health",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another",
     errno.EEXIST: "something that is no folder has that name; choose another",
-    errno.EISDIR: "a folder has the name of the picture; move it away",
+    errno.EISDIR: "a folder has that name; move it away",
     errno.EMFILE: "too many open files; raise `ulimit -n` or lower the concurrency",
 }
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
+"""Something that should be there is not: nobody can say what went with it."""
 
 
 def storage_failed(doing: str, path: Path | str, error: OSError) -> StorageFailed:
     """The error for people: what was being done, to which file, why it failed and what to do."""
     said = f"{(error.strerror or type(error).__name__).lower()}; see to it"
     why = _CURES.get(error.errno or 0) or said
-    return StorageFailed(f"can't {doing} {path}: {why}, then run again (nothing that was paid for is lost)")
+    kept = "" if error.errno in _GONE else " (nothing that was paid for is lost)"
+    return StorageFailed(f"can't {doing} {path}: {why}, then run again{kept}")
 
 
 @contextmanager
@@ -50,12 +52,15 @@ def translated(doing: str, path: Path | str) -> Iterator[None]:
 
 
 def is_there(path: Path, *, filled: bool = False) -> bool:
-    """Whether there is a file or a folder; with `filled`, one that is not empty.
+    """Whether there is a file or a folder; with `filled`, a file that is not empty.
 
     Raises:
-        StorageFailed: The disk would not say: that is no proof that there is none.
+        StorageFailed: The disk would not say: that is no proof that there is none. Or something else is there, where
+            a file must be.
     """
     with translated("read", path):
+        if filled:
+            refuse_other(path)
         return path.exists() and not (filled and path.stat().st_size == 0)
 
 
@@ -88,36 +93,53 @@ def make_folder(folder: Path) -> None:
             sync_folder(made.parent)
 
 
-def _no_follow(path: str, flags: int) -> int:
-    return os.open(path, flags | NO_FOLLOW)
-
-
 def digest_of(path: Path) -> str:
     """The SHA-256 of a file, in hex. A symbolic link is not followed.
 
     Raises:
+        StorageFailed: It is not a regular file.
         OSError: It can't be read.
     """
-    with open(path, "rb", opener=_no_follow) as file:
+    with open(path, "rb", opener=opener) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_same_file(path: Path, other: Path, sha256: str) -> bool:
+    """Whether `path` is the regular file `other`, whose digest is given, or one with the same bytes.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    if other_at(path):
+        return False
+    return path.samefile(other) or (path.stat().st_size == other.stat().st_size and digest_of(path) == sha256)
 
 
 def duplicate(old: Path, new: Path) -> None:
     """Give a file a second name; where the file system has no hard links, make a durable copy with the same times.
 
     Raises:
-        OSError: The disk refused, or the old one is missing or a folder.
+        StorageFailed: The old one is not a regular file.
+        OSError: The disk refused, or the old one is missing.
     """
     try:
         os.link(old, new)
     except FileExistsError:
         return
     except OSError:
-        draft = new.with_name(f"{new.name}.part")
-        shutil.copy2(old, draft)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.replace(new)
+        _copy(old, new)
+
+
+def _copy(old: Path, new: Path) -> None:
+    draft = new.with_name(f"{new.name}.part")
+    # Made anew, whatever stood there: never written through a link.
+    draft.unlink(missing_ok=True)
+    with open(old, "rb", opener=opener) as source, draft.open("xb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+        copy.flush()
+        shutil.copystat(old, draft, follow_symlinks=False)
+        os.fsync(copy.fileno())
+    draft.replace(new)
 
 
 def _status(root: Path, path: str) -> os.stat_result | FileState:

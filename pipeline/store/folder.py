@@ -3,38 +3,18 @@
 import os
 import secrets
 import shutil
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pipeline.errors import StorageFailed
-from pipeline.store.disk import (
-    digest_of,
-    duplicate,
-    make_folder,
-    stat_mtime_ns,
-    sync_folder,
-    translated,
-)
+from pipeline.store.disk import digest_of, duplicate, is_same_file, make_folder, stat_mtime_ns, translated
 from pipeline.store.handle import FolderHandle
 from pipeline.store.lock import Lock, NoLocks
 from pipeline.store.part import OURS, Part, temporary_name
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder that only its owner may enter, if it is not there, so that a power cut leaves it there.
-
-    Raises:
-        StorageFailed: It can't be made, or is a symbolic link: what is written must stay within the output folder.
-    """
-    with translated("create", folder):
-        if folder.is_symlink():
-            raise StorageFailed(
-                f"{folder} is a symbolic link, and none is followed there; remove it (the ledger can be kept elsewhere "
-                "with `state_dir:` in the job)"
-            )
-        make_folder(folder)
+from pipeline.store.regular import obstacle_at, other_at
+from pipeline.store.state_folder import QUARANTINE, REPLACED, make_private, require_plain
 
 
 class Store:
@@ -53,15 +33,20 @@ class Store:
         self.elsewhere = elsewhere
         self._held = ExitStack()
         self._handle: FolderHandle | None = None
+        self._replaced: FolderHandle | None = None
+        self._opening = threading.Lock()
+        self._others: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
         """Make the folder, take its lock, clear away what a killed run left half-written, and try the disk.
 
         Raises:
             FolderLocked: Another run holds it; the message says which. Nothing was touched.
-            StorageFailed: It can't be written to; the message says why and what to do.
+            StorageFailed: It can't be written to, or the state folder holds links, pipes or the like; the message
+                says why and what to do.
         """
-        _make_private(self.state)
+        make_private(self.state)
+        require_plain(self.state)
         self._take_locks()
         try:
             with translated("write to", self.root):
@@ -96,9 +81,18 @@ class Store:
         self._held.close()
 
     def _sweep(self) -> None:
-        """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them."""
+        """Remove the temporary files of a run that was killed. The lock is held, so nobody writes to them.
+
+        What is not a file is noted on the way: most systems say that with the name, so a million files cost nothing.
+        """
+        stale, others = [], []
         with os.scandir(self.root) as entries:
-            stale = [entry.path for entry in entries if OURS.fullmatch(entry.name)]
+            for entry in entries:
+                if OURS.fullmatch(entry.name):
+                    stale.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False) and entry.name != self.state.name:
+                    others.append(entry.name.casefold())
+        self._others = frozenset(others)
         for path in stale:
             Path(path).unlink(missing_ok=True)
 
@@ -122,6 +116,7 @@ class Store:
         """Find out whether the folder is still where it was when the run began.
 
         Raises:
+            LedgerGone: The ledger is gone, or the folder with the ledger in it.
             StorageFailed: Somebody has moved it away, or put another in its place. What was begun lands where it is.
         """
         self._open_handle.check_place()
@@ -131,6 +126,32 @@ class Store:
         if self._handle is None:
             raise ValueError(f"{self.root} is not open")
         return self._handle
+
+    def guard(self, ledger: Path) -> None:
+        """Let `check_place` look after the ledger too.
+
+        Raises:
+            StorageFailed: It can't be looked at.
+        """
+        self._open_handle.guard(ledger)
+
+    @property
+    def only_files(self) -> bool:
+        """Whether nothing but files, and the state folder, was there when the folder was opened."""
+        return not self._others
+
+    def obstacle(self, path: str) -> str | None:
+        """What stands where a picture is to land, in words, where that is neither a file nor a link to one.
+
+        Looked up among what was there when the folder was opened: nearly every answer costs no call to the system.
+
+        Raises:
+            StorageFailed: The disk would not say.
+        """
+        if path.casefold() not in self._others:
+            return None
+        with translated("read", self.root / path):
+            return obstacle_at(self.root / path)
 
     def exists(self, path: str) -> bool:
         """Whether anything, be it a dangling symbolic link, has this path relative to the output folder."""
@@ -150,18 +171,35 @@ class Store:
             The second name, relative to the output folder.
 
         Raises:
-            StorageFailed: The disk refused, there is no such file, or it is a folder.
+            StorageFailed: The disk refused, there is no such file, or it is neither a file nor a link.
         """
         old = self.root / path
-        with translated("keep", old):
+        with self._open_handle.translated("keep", old):
+            kept = self._kept_folder()
             if old.is_symlink():
-                new = self._beside("replaced") / f"{secrets.token_hex(6)}-{old.name}"
+                new = self.state / REPLACED / f"{secrets.token_hex(6)}-{old.name}"
                 old.replace(new)
             else:
-                new = self._beside("replaced") / f"{digest_of(old)[:16]}-{old.name}"
+                new = self._second_name(old)
                 duplicate(old, new)
-            sync_folder(new.parent)
+            kept.sync()
         return new.relative_to(self.root).as_posix()
+
+    def _second_name(self, old: Path) -> Path:
+        """The name under which a file is kept: always the same for the same bytes, unless something else has it."""
+        digest = digest_of(old)
+        new = self.state / REPLACED / f"{digest[:16]}-{old.name}"
+        if os.path.lexists(new) and not is_same_file(new, old, digest):
+            return new.with_name(f"{secrets.token_hex(8)}-{old.name}")
+        return new
+
+    def _kept_folder(self) -> FolderHandle:
+        """The folder of what is kept, open: who keeps something at the same time shares one flush of the disk."""
+        with self._opening:
+            if self._replaced is None:
+                self._replaced = FolderHandle(self._beside(REPLACED))
+                self._held.callback(self._replaced.close)
+            return self._replaced
 
     def link(self, old: str, new: str) -> None:
         """Give a file a further name in the folder, durably and over whatever has it; the old name stays.
@@ -171,14 +209,14 @@ class Store:
         """
         source, target = self.root / old, self.root / new
         draft = self.root / temporary_name("link")
-        with translated("rename", source):
+        with self._open_handle.translated("rename", source):
             try:
                 duplicate(source, draft)
                 draft.replace(target)
             finally:
                 # Replacing one name of a file by another of the same file does nothing (POSIX).
                 draft.unlink(missing_ok=True)
-            sync_folder(target.parent)
+            self._open_handle.sync()
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there.
@@ -186,7 +224,7 @@ class Store:
         Raises:
             StorageFailed: The disk refused.
         """
-        with translated("remove", self.root / path):
+        with self._open_handle.translated("remove", self.root / path):
             (self.root / path).unlink(missing_ok=True)
 
     def quarantine(self, part: Part, name: str) -> Path:
@@ -198,14 +236,16 @@ class Store:
         Raises:
             StorageFailed: The disk refused.
         """
-        with translated("write", self.state / "quarantine" / name):
-            path = self._beside("quarantine") / name
+        with self._open_handle.translated("write", self.state / QUARANTINE / name):
+            path = self._beside(QUARANTINE) / name
+            if other_at(path):
+                path = path.with_name(f"{secrets.token_hex(6)}-{name}")
             part.move_out(path)
         return path
 
     def _beside(self, name: str) -> Path:
         folder = self.state / name
-        _make_private(folder)
+        make_private(folder)
         return folder
 
     def free_bytes(self) -> int:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import FolderLocked, StorageFailed
-from pipeline.store.disk import NO_FOLLOW, translated
+from pipeline.store.disk import translated
+from pipeline.store.regular import open_regular
 
 if sys.platform == "win32":  # pragma: no cover
     import msvcrt
@@ -62,12 +63,12 @@ class Lock:
     Raises:
         FolderLocked: Somebody else holds it; the message says who. Nothing was touched.
         NoLocks: Its file system has no locks.
-        StorageFailed: The file can't be opened.
+        StorageFailed: The file can't be opened, or something else has its name.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
         with translated("open", path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
+            self._fd = open_regular(path, os.O_RDWR | os.O_CREAT)
         try:
             self._hold(path, folder)
         except BaseException:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import StorageFailed
-from pipeline.store.disk import translated
 from pipeline.store.handle import FolderHandle
 
 OURS = re.compile(r"\..*\.[0-9a-f]{16}(\.part)+", re.DOTALL)
@@ -36,7 +35,7 @@ class Part:
         self._handle = handle
         self._folder = folder
         self._name = temporary_name(stem)
-        with translated("create a file in", folder):
+        with self._handle.translated("create a file in", folder):
             self._fd: int | None = handle.create(self._name)
         self.size = 0
 
@@ -49,14 +48,14 @@ class Part:
     def write(self, data: bytes) -> None:
         """Append all of `data`, inline: handing it to a thread costs more than the write."""
         rest = memoryview(data)
-        with translated("write", self._folder):
+        with self._handle.translated("write", self._folder):
             while rest:
                 rest = rest[os.write(self._open_fd, rest) :]
         self.size += len(data)
 
     def truncate(self) -> None:
         """Start over with an empty file."""
-        with translated("write", self._folder):
+        with self._handle.translated("write", self._folder):
             os.ftruncate(self._open_fd, 0)
             os.lseek(self._open_fd, 0, os.SEEK_SET)
         self.size = 0
@@ -79,7 +78,7 @@ class Part:
         fsync would report success.
         """
         try:
-            with translated("write", f"{self._folder}{os.sep}{name}"):
+            with self._handle.translated("write", f"{self._folder}{os.sep}{name}"):
                 os.fsync(self._open_fd)
                 mtime_ns = os.fstat(self._open_fd).st_mtime_ns
                 self._close()
@@ -92,7 +91,7 @@ class Part:
 
     def move_out(self, path: Path) -> None:
         """Close the file and move it to a path outside the folder, where it need not survive a power cut."""
-        with translated("write", path):
+        with self._handle.translated("write", path):
             self._close()
             self._handle.move_out(self._name, path)
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from pipeline.store.disk import sync_folder, translated
+from pipeline.store.regular import opener
 
 NAME = "state_dir"
 
@@ -12,12 +13,13 @@ def read_pointer(state: Path) -> Path | None:
     """The folder that a state folder points to, or None where it points nowhere.
 
     Raises:
-        StorageFailed: The pointer is there and can't be read.
+        StorageFailed: The pointer is there and can't be read, or something else has its name.
     """
     pointer = state / NAME
     with translated("read", pointer):
         try:
-            return Path(pointer.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n"))
+            with open(pointer, encoding="utf-8", errors="surrogateescape", opener=opener) as file:
+                return Path(file.read().rstrip("\n"))
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -33,7 +35,9 @@ def write_pointer(state: Path, target: Path) -> None:
         if read_pointer(state) == target:
             return
         fresh = pointer.with_name(f"{NAME}.new")
-        with fresh.open("w", encoding="utf-8", errors="surrogateescape") as file:
+        # Made anew, whatever stood there: never written through a link.
+        fresh.unlink(missing_ok=True)
+        with fresh.open("x", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{target}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -52,11 +52,12 @@ async def test_whatever_happened_the_books_balance_to_the_credit(site: Site) -> 
     assert json.loads(json.dumps(found.as_dict()))["balanced"]
 
 
-async def test_pictures_that_are_lost_are_taken_out_of_what_was_delivered(site: Site) -> None:
-    site.sandbox.behaviour = faults(Fault("cdn-404", match="Fox"))
-    await site.run("Fox", "Crow")
+async def test_pictures_that_never_came_are_taken_out_of_what_was_delivered(site: Site) -> None:
+    site.sandbox.behaviour = faults(Fault("cdn-404", match="Fox"), Fault("cdn-wrong-size", match="Owl"))
+    await site.run("Fox", "Crow", "Owl")
     found = await audited(site)
-    assert (found.books.delivered, found.books.lost, found.balanced) == (PRICE, PRICE, True)
+    books = found.books
+    assert (books.delivered, books.undelivered, books.lost, found.balanced) == (PRICE, PRICE, PRICE, True)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import Summary, cli, verify
-from pipeline.commands import unchanged as short
+from pipeline import Summary, cli, fingerprint, verify
 from pipeline.commands.unchanged import Asked, unchanged
 from pipeline.errors import FolderLocked, KeyRefused
 from pipeline.ledger import Ledger
@@ -57,9 +56,18 @@ def link(picture: Path) -> None:
     picture.symlink_to(aside)
 
 
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 CHANGES: dict[str, Callable[[], object]] = {
     "another prompt": lambda: write("site.yaml", "endpoint: sandbox\noutput: out\nprompts: [A hare]\n"),
     "another row": lambda: write("rows.csv", "prompt\nA hare\n"),
+    "a pipe for the rows": lambda: pipe(Path("rows.csv")),
+    "a pipe for a picture": lambda: pipe(pictures()[0]),
+    "a pipe for the manifest": lambda: pipe(Path("out/manifest.jsonl")),
+    "a pipe for the ledger": lambda: pipe(Path("out/.pipeline/ledger.db")),
     "no rows": lambda: Path("rows.csv").unlink(),
     "no job": lambda: Path("site.yaml").unlink(),
     "a picture is gone": lambda: pictures()[0].unlink(),
@@ -89,7 +97,7 @@ def test_whatever_else_is_asked_for_is_left_to_the_long_way(job: Path, more: dic
 
 
 def test_another_version_of_the_program_takes_the_long_way(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(short, "__version__", "9.9.9")
+    monkeypatch.setattr(fingerprint, "__version__", "9.9.9")
     assert asked(job) is None
 
 

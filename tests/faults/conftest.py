@@ -14,6 +14,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long between two attempts, or two calls of the log."""
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
     monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
+    monkeypatch.setattr(retry, "FRESH_PATIENCE", 0.02)
     monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
 
 

@@ -2,13 +2,15 @@
 
 import json
 import os
+import pty
 import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,40 @@ def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def start(*arguments: str | Path) -> "subprocess.Popen[str]":
-    """Start one command."""
-    return subprocess.Popen(
-        command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(*arguments: str | Path, under: Sequence[str] = ()) -> "subprocess.Popen[str]":
+    """Start one command, under another program such as `nohup` if one is named."""
+    whole = [*under, *command(*arguments)]
+    return subprocess.Popen(whole, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal on standard input the process's own, so that closing it hangs up, then becomes the command."""
+
+
+def start_in_terminal(*arguments: str | Path, said: Path | None = None) -> "tuple[subprocess.Popen[bytes], int]":
+    """Start one command in a terminal of its own, which shows what goes to stderr and, without `said`, to stdout.
+
+    Returns:
+        The process, and the terminal's other end: closing it closes the terminal. Nobody reads what is shown, so it
+        must be little.
+    """
+    master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (30, 100))
+    with ExitStack() as files:
+        files.callback(os.close, terminal)
+        process = subprocess.Popen(
+            [sys.executable, "-c", IN_TERMINAL, *command(*arguments)],
+            env=environment(),
+            stdin=terminal,
+            stdout=files.enter_context(said.open("wb")) if said else terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+    return process, master
 
 
 @contextmanager

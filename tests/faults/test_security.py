@@ -723,7 +723,10 @@ async def test_a_folder_swapped_during_a_run_gets_nothing_and_the_one_that_was_t
     assert (summary.exit_code, summary.saved, site.posts) == (0, 40, 40)
 
 
-@pytest.mark.parametrize("name", [".pipeline", ".pipeline/replaced", ".pipeline/quarantine", ".pipeline/lock"])
+@pytest.mark.parametrize(
+    "name",
+    [".pipeline", ".pipeline/replaced", ".pipeline/quarantine", ".pipeline/sandbox", ".pipeline/lock", ".pipeline/x"],
+)
 async def test_no_link_in_the_state_folder_is_followed(site: Site, name: str) -> None:
     outside = site.folder / "outside"
     outside.mkdir(mode=0o755)
@@ -732,10 +735,10 @@ async def test_no_link_in_the_state_folder_is_followed(site: Site, name: str) ->
     planted.symlink_to(outside)
     (site.output / "fox.png").write_bytes(b"the user's own")
     site.sandbox.behaviour = faults(Fault("cdn-bit-flip", match="crow"))
-    with suppress(StorageFailed):
-        summary = await site.run({"id": "fox", "prompt": "A fox"}, {"id": "crow", "prompt": "A crow"})
-        assert summary.exit_code in (1, 6)
+    with pytest.raises(StorageFailed, match=f"{planted} is a symbolic link"):
+        await site.run({"id": "fox", "prompt": "A fox"}, {"id": "crow", "prompt": "A crow"})
     assert list(outside.iterdir()) == []
+    assert site.posts == 0
     assert outside.stat().st_mode & 0o777 == 0o755
 
 
@@ -745,16 +748,25 @@ async def test_no_link_in_the_state_folder_is_followed(site: Site, name: str) ->
         "manifest.jsonl",
         ".manifest.jsonl.new",
         ".pipeline/ledger.db",
+        ".pipeline/ledger.db-wal",
+        ".pipeline/ledger.db-shm",
+        ".pipeline/ledger.db-journal",
+        ".pipeline/lock",
         ".pipeline/state_dir",
+        ".pipeline/state_dir.new",
+        ".pipeline/sandbox/books.db",
     ],
 )
-async def test_a_file_that_a_link_leads_to_keeps_its_bytes(site: Site, victim: Path, name: str) -> None:
+async def test_a_file_that_a_link_leads_to_keeps_its_bytes_and_nothing_is_sent(
+    site: Site, victim: Path, tmp_path: Path, name: str
+) -> None:
     planted = site.output / name
     planted.parent.mkdir(parents=True)
     planted.symlink_to(victim)
-    with suppress(StorageFailed):
-        await site.run("A fox", "A crow", on_record=lambda _: assert_untouched(victim))
+    with pytest.raises(StorageFailed):
+        await site.run("A fox", "A crow", state_dir=str(tmp_path / "elsewhere") if "state_dir" in name else None)
     assert_untouched(victim)
+    assert site.posts == 0
 
 
 async def test_a_ledger_is_not_made_where_a_link_leads(site: Site, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import StorageFailed
 from pipeline.ledger import ImageRow, Ledger, LedgerReader, Recipe
 from tests.ledger.rows import AT, RUN, failed_row, item, saved_row
+from tests.planted import PLANTS
 
 
 @pytest.fixture
@@ -193,3 +194,17 @@ async def test_a_ledger_cut_in_half_is_an_error_and_not_an_empty_one(path: Path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(StorageFailed, match="malformed"), LedgerReader(path) as reader:
         reader.images("key-1")
+
+
+@pytest.mark.parametrize("beside", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("kind", PLANTS)
+@pytest.mark.parametrize("opening", [LedgerReader, Ledger])
+def test_what_is_not_a_file_in_the_place_of_a_ledgers_file_is_refused_and_not_waited_for(
+    tmp_path: Path, opening: type[LedgerReader], kind: str, beside: str
+) -> None:
+    path = tmp_path / "ledger.db"
+    if beside:
+        Ledger(path).close()
+    PLANTS[kind](tmp_path / f"ledger.db{beside}")
+    with pytest.raises(StorageFailed, match=f"ledger.db{beside} is {kind.partition(' to ')[0]}, not a file"):
+        opening(path)

@@ -17,6 +17,7 @@ from tests.runs.site import Site, VirtualTime
 def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
     monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
+    monkeypatch.setattr(retry, "FRESH_PATIENCE", 0.02)
     monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
 
 

@@ -1,5 +1,8 @@
 """The second night: only what is missing or changed is made, and nothing else is paid for."""
 
+import sqlite3
+import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -8,12 +11,13 @@ from pipeline import Selection
 from pipeline.ledger import Known
 from pipeline.model import Item
 from pipeline.plan import Decision, Planner
-from pipeline.retry import FETCHES_OF_GONE
+from pipeline.retry import FETCHES_WHEN_REFUSED
 from pipeline.sandbox import Fault, Sandbox
+from pipeline.view import utc
 from tests.runs.site import Site, faults
 
 DEAD = faults("cdn-404")
-DEAD_ONCE = faults(Fault("cdn-410", times=FETCHES_OF_GONE))
+DEAD_ONCE = faults(Fault("cdn-410", times=FETCHES_WHEN_REFUSED))
 """Of no more than one picture: after so many tries its download is given up."""
 
 
@@ -118,7 +122,11 @@ async def test_a_file_that_was_only_touched_is_left_alone(site: Site) -> None:
 async def test_a_deleted_file_whose_url_is_dead_is_asked_for_again_exactly_once(site: Site, kind: str) -> None:
     await site.run({"id": "fox", "prompt": "A fox"})
     (site.output / "fox.png").unlink()
-    site.sandbox.behaviour = faults(Fault(kind, times=FETCHES_OF_GONE))
+    site.sandbox.behaviour = faults(kind)
+    # A server that refuses everybody for one night proves nothing.
+    assert await site.asks() == 0
+    assert site.record().cause == "download"
+    site.sandbox.behaviour = faults(Fault(kind, times=FETCHES_WHEN_REFUSED))
     assert await site.asks() == 1
     assert list(site.pictures()) == ["fox.png"]
     assert site.record().attempts == 2
@@ -128,18 +136,22 @@ async def test_a_deleted_file_whose_url_is_dead_is_asked_for_again_exactly_once(
 async def test_a_damaged_file_whose_url_is_dead_is_asked_for_again_exactly_once(site: Site) -> None:
     await site.run({"id": "fox", "prompt": "A fox"})
     (site.output / "fox.png").write_bytes(b"scribbled over")
+    site.sandbox.behaviour = DEAD
+    assert await site.asks() == 0
     site.sandbox.behaviour = DEAD_ONCE
     assert await site.asks() == 1
     assert site.record().status == "saved"
 
 
-async def test_a_picture_that_stays_dead_after_asking_again_is_lost_and_never_asked_for_in_a_loop(site: Site) -> None:
+async def test_a_picture_that_stays_dead_after_asking_again_is_never_asked_for_in_a_loop(site: Site) -> None:
     await site.run({"id": "fox", "prompt": "A fox"})
     (site.output / "fox.png").unlink()
     site.sandbox.behaviour = DEAD
-    assert await site.asks() == 1
-    assert site.record().cause == "lost"
+    assert [await site.asks() for _ in range(4)] == [0, 1, 0, 0]
+    assert site.record().cause == "download"
+    site.sandbox.behaviour = faults()
     assert await site.asks() == 0
+    assert site.record().status == "saved"
 
 
 async def test_a_deleted_file_whose_download_fails_for_now_still_counts_as_once_delivered(site: Site) -> None:
@@ -153,18 +165,52 @@ async def test_a_deleted_file_whose_download_fails_for_now_still_counts_as_once_
     assert site.record().status == "saved"
 
 
-async def test_a_picture_that_was_never_to_be_had_is_lost_and_left(site: Site) -> None:
-    site.sandbox.behaviour = DEAD
+@pytest.mark.parametrize("kind", ["cdn-403", "cdn-404", "cdn-410", "cdn-redirect-loop"])
+async def test_a_server_that_refuses_for_a_night_loses_nothing(site: Site, kind: str) -> None:
+    site.sandbox.behaviour = faults(kind)
     summary = await site.run("A fox")
-    assert (summary.exit_code, dict(summary.failed)) == (1, {"lost": 1})
+    assert (summary.exit_code, dict(summary.failed)) == (1, {"download": 1})
     assert await site.asks() == 0
-    assert site.record().cause == "lost"
+    site.sandbox.behaviour = faults()
+    assert await site.asks() == 0
+    assert site.record().status == "saved"
 
 
-async def test_a_lost_picture_is_asked_for_again_when_told_to(site: Site) -> None:
+async def age(site: Site, days: float) -> None:
+    """Let the only answer be so old."""
+    at = utc(time.time() - days * 86_400)
+    with closing(sqlite3.connect(site.output / ".pipeline" / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE attempts SET created_at = ?", (at,))
+
+
+async def test_a_refused_picture_is_lost_only_when_its_url_is_too_old_to_be_good(site: Site) -> None:
     site.sandbox.behaviour = DEAD
     await site.run("A fox")
+    await age(site, 6.9)
+    await site.run()
+    assert site.record().cause == "download"
+    await age(site, 7.1)
+    await site.run()
+    assert site.record().cause == "lost"
+    assert "it cost 126,000 tokens" in (site.record().error or "")
+    assert await site.asks() == 0
+
+
+async def test_a_lost_picture_whose_url_works_again_is_fetched_when_told_to_and_not_paid_for(site: Site) -> None:
+    site.sandbox.behaviour = DEAD
+    await site.run("A fox")
+    await age(site, 8)
+    await site.run()
+    assert site.record().cause == "lost"
     site.sandbox.behaviour = faults()
+    assert await site.asks(selection=Selection(retry_failed=True)) == 0
+    assert site.record().status == "saved"
+
+
+async def test_a_refused_picture_is_asked_for_again_when_told_to(site: Site) -> None:
+    site.sandbox.behaviour = DEAD
+    await site.run("A fox")
+    site.sandbox.behaviour = DEAD_ONCE
     assert await site.asks(selection=Selection(retry_failed=True)) == 1
     assert site.record().status == "saved"
 

@@ -52,9 +52,9 @@ async def test_a_fault_that_passes_costs_nothing_and_leaves_the_right_picture(si
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        ("cdn-403", "lost"),
-        ("cdn-404", "lost"),
-        ("cdn-410", "lost"),
+        ("cdn-403", "download"),
+        ("cdn-404", "download"),
+        ("cdn-410", "download"),
         ("cdn-429", "download"),
         ("cdn-500", "download"),
         ("cdn-503", "download"),
@@ -74,7 +74,7 @@ async def test_a_fault_that_passes_costs_nothing_and_leaves_the_right_picture(si
         ("cdn-empty", "bad-picture"),
         ("cdn-endless", "bad-picture"),
         ("cdn-wrong-size", "bad-picture"),
-        ("cdn-redirect-loop", "lost"),
+        ("cdn-redirect-loop", "download"),
         ("cdn-redirect-file", "lost"),
     ],
 )

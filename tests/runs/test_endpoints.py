@@ -31,7 +31,7 @@ async def test_the_sandbox_endpoint_finds_its_pictures_again_on_another_port(tmp
     before = picture.read_bytes()
     picture.unlink()
     summary = await in_process(tmp_path, "A fox")
-    assert (summary.made, summary.requests, picture.read_bytes()) == (1, 0, before)
+    assert (summary.fetched, summary.requests, picture.read_bytes()) == (1, 0, before)
 
 
 def test_run_is_run_async_with_a_loop_of_its_own(tmp_path: Path) -> None:

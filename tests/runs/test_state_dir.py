@@ -1,5 +1,6 @@
 """The ledger on another disk than the pictures."""
 
+import shutil
 import sqlite3
 from contextlib import chdir
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.errors import FolderLocked, StorageFailed, UsageError
 from pipeline.ledger import Ledger
 from pipeline.plan import Selection
 from pipeline.store import Store, lock
+from tests.planted import PLANTS
 from tests.runs.site import Site
 
 
@@ -44,7 +46,7 @@ async def test_an_output_folder_remembers_where_its_ledger_is(site: Site, elsewh
     await site.run("A fox", state_dir=str(elsewhere))
     del site.job["state_dir"]
     assert await site.asks() == 0
-    assert status(site.output).books.billed == 126_000
+    assert status(site.output).sandbox_books.billed == 126_000
     assert verify(site.output).sound
     next(site.output.glob("*.png")).write_bytes(b"broken")
     assert not verify(site.output).sound
@@ -113,3 +115,44 @@ def test_a_file_system_that_cannot_share_memory_is_told_with_its_cure(
 def test_a_state_dir_is_relative_to_the_working_directory_like_the_output(site: Site) -> None:
     job: Job = site.load("A fox", state_dir="state")
     assert job.state_dir == Path("state")
+
+
+@pytest.mark.parametrize("inside", [".pipeline", "state", "."])
+async def test_a_note_of_verify_and_a_run_agree_on_the_locks_to_take(site: Site, inside: str) -> None:
+    state_dir = site.output / inside
+    site.output.mkdir()
+    await site.run("A fox", state_dir=str(state_dir))
+    next(site.output.glob("*.png")).write_bytes(b"broken")
+    with sqlite3.connect(state_dir / "ledger.db") as ledger:
+        trusted = "SELECT count(*) FROM images WHERE mtime_ns IS NOT NULL"
+        held = lock.Lock(state_dir / "lock", site.output)
+        assert not verify(site.output).sound
+        assert ledger.execute(trusted).fetchone() == (1,), "a note was made in a ledger that a run holds"
+        held.release()
+        assert not verify(site.output).sound
+        assert ledger.execute(trusted).fetchone() == (0,)
+    ledger.close()
+
+
+@pytest.mark.parametrize("kind", PLANTS)
+@pytest.mark.parametrize("name", ["ledger.db", "ledger.db-wal", "lock"])
+async def test_what_is_not_a_file_in_a_state_dir_is_said_before_anything_is_sent(
+    site: Site, elsewhere: Path, name: str, kind: str
+) -> None:
+    elsewhere.mkdir(parents=True)
+    PLANTS[kind](elsewhere / name)
+    with pytest.raises(StorageFailed, match=f"{name} is {kind.partition(' to ')[0]}, not a file: move it away"):
+        await site.run("A fox", state_dir=str(elsewhere))
+    assert site.posts == 0
+
+
+async def test_a_state_dir_that_is_removed_during_a_run_ends_it(site: Site, elsewhere: Path) -> None:
+    summary = await site.run(
+        *(f"Fox {n}" for n in range(40)),
+        state_dir=str(elsewhere),
+        limits={"concurrency": 2},
+        on_record=lambda _: shutil.rmtree(elsewhere, ignore_errors=True),
+    )
+    assert summary.exit_code == 6
+    assert f"{elsewhere / 'ledger.db'} was removed or replaced" in (summary.reason or "")
+    assert site.posts < 40

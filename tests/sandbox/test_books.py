@@ -1,4 +1,7 @@
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,18 @@ def test_a_file_that_is_no_database_is_a_storage_failure(tmp_path: Path) -> None
     (tmp_path / "books.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StorageFailed, match="can't keep its books"):
         Books(tmp_path / "books.db")
+
+
+def test_books_from_before_pictures_had_a_label_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "books.db"
+    books = Books(path)
+    books.owe([("/fox.png", FOX)])
+    books.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE pictures DROP COLUMN label")
+        db.commit()
+    again = Books(path)
+    assert again.picture("/fox.png") == FOX
+    again.owe([("/owl.png", replace(FOX, label="0123abcd"))])
+    assert again.picture("/owl.png") == replace(FOX, label="0123abcd")
+    again.close()

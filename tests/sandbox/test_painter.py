@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.sandbox.lettering import fit, font, plain, wrap
+from pipeline.sandbox.lettering import fit, font, is_boxed, plain, wrap, write
 from pipeline.sandbox.painter import Picture, paint
 from pipeline.sandbox.palette import PALETTES, tone_colours
 
@@ -67,10 +67,47 @@ def test_the_prompt_is_written_into_the_picture() -> None:
     assert sum(light) > 1000
 
 
-def test_characters_that_the_font_lacks_are_replaced() -> None:
+def test_characters_are_drawn_plainer_before_they_become_boxes() -> None:
     assert plain("Ünïcödé — fox") == "Unicode - fox"
-    assert plain("日本 fox 🦊") == "... fox ..."
-    assert plain("half \ud800 a\x07b") == "half ... a b"
+    assert plain("日本 fox 🦊") == "日本 fox 🦊"
+    assert plain("half \ud800 a\x07b") == "half \ud800 a b"
+    assert plain("👩\u200d🚀 ❤\ufe0f") == "👩🚀 ❤"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("日本", "中国"),
+        ("кот", "пёс"),
+        ("قطة", "كلب"),
+        ("बिल्ली", "कुत्ता"),
+        ("แมว", "หมา"),
+        ("고양이", "강아지"),
+        ("🦊", "🦉"),
+    ],
+)
+def test_texts_that_the_font_lacks_can_be_told_apart(one: str, other: str) -> None:
+    """With the same seed and the same beginning of chance, only what is written differs."""
+    drawn = []
+    for text in (one, other, one):
+        canvas = Image.new("L", (400, 200))
+        write(canvas, text, "")
+        drawn.append(canvas.tobytes())
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_every_character_that_the_font_lacks_is_one_box() -> None:
+    assert [is_boxed(char) for char in "a日·🦊\ud800"] == [False, True, False, True, True]
+
+
+def test_boxes_are_no_wider_than_asked_and_none_is_left_out() -> None:
+    lines = wrap(plain("日本語のプロンプトはここに書かれています" * 3), 9.0)
+    assert "".join(lines) == "日本語のプロンプトはここに書かれています" * 3
+    assert all(len(line) * 0.68 <= 9.0 for line in lines)
+
+
+def test_the_label_is_written_on_the_picture() -> None:
+    assert paint(replace(FOX, label="0123abcd")) != paint(FOX)
 
 
 def test_no_line_is_wider_than_asked() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import StorageFailed
 from pipeline.store import FileState, disk, inspect, stat_mtime_ns
+from tests.planted import PLANTS
 
 DATA = b"a picture"
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -73,10 +74,10 @@ def test_a_file_that_may_not_be_read_stops_instead_of_being_bought_again(
 ) -> None:
     (tmp_path / "hero.png").write_bytes(DATA)
 
-    def refuse(path: str, flags: int) -> int:
+    def refuse(*_: object, **__: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(disk, "_no_follow", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(StorageFailed, match=r"can't read .*hero\.png: permission denied"):
         look(tmp_path)
 
@@ -126,3 +127,35 @@ def test_a_file_system_without_hard_links_gets_a_copy_with_the_same_time(
     assert (tmp_path / "b").read_bytes() == DATA
     assert stat_mtime_ns(tmp_path, "b") == 5_000_000_000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_copy_is_never_written_through_a_link_that_has_the_name_of_its_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(DATA)
+    (tmp_path / "victim").write_bytes(b"mine")
+    (tmp_path / "b.part").symlink_to("victim")
+
+    def no_links(src: Path, dst: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    disk.duplicate(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == DATA
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.ESTALE])
+def test_nothing_is_promised_of_what_is_not_there(number: int) -> None:
+    error = disk.storage_failed("write", Path("out/hero.png"), OSError(number, os.strerror(number)))
+    assert "then run again" in str(error)
+    assert "lost" not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a socket"])
+def test_a_pipe_in_the_place_of_a_file_is_damage_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    PLANTS[kind](tmp_path / "hero.png")
+    assert look(tmp_path) == "damaged"
+    assert stat_mtime_ns(tmp_path, "hero.png") is None
+    with pytest.raises(StorageFailed, match=kind):
+        disk.digest_of(tmp_path / "hero.png")

@@ -165,9 +165,9 @@ async def test_a_folder_that_cannot_be_synced_is_a_failure(tmp_path: Path, monke
 async def test_a_folder_with_the_name_of_the_picture_is_explained(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         (tmp_path / "hero.png").mkdir()
-        with pytest.raises(StorageFailed, match="a folder has the name of the picture; move it away"):
+        with pytest.raises(StorageFailed, match=r"hero.png is a folder, not a file: move it away"):
             await store.part("hero").land("hero.png")
-        with pytest.raises(StorageFailed, match="a folder has the name of the picture"):
+        with pytest.raises(StorageFailed, match=r"hero.png is a folder, not a file: move it away"):
             store.keep_aside("hero.png")
 
 

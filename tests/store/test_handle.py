@@ -2,14 +2,16 @@
 
 import errno
 import os
+import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.store import Store
+from pipeline.store import LedgerGone, Store
 from pipeline.store.handle import FolderHandle
 
 
@@ -132,3 +134,75 @@ def test_a_folder_that_is_closed_goes_by_its_path(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["cat"]
     handle.remove("cat")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "out" / ".pipeline" / "ledger.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"what was paid for")
+    return path
+
+
+def replaced(path: Path) -> None:
+    path.rename(path.with_name("aside"))
+    path.write_bytes(b"another")
+
+
+def moved_without_it(path: Path) -> None:
+    path.unlink()
+    path.parent.parent.rename(path.parent.parent.with_name("moved"))
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "the folder is removed": lambda ledger: shutil.rmtree(ledger.parent.parent),
+    "the folder is moved and its ledger removed": moved_without_it,
+    "the state folder is removed": lambda ledger: shutil.rmtree(ledger.parent),
+    "the state folder is moved away": lambda ledger: ledger.parent.rename(ledger.parent.with_name("aside")),
+    "the ledger is removed": lambda ledger: ledger.unlink(),
+    "the ledger is replaced": replaced,
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nothing_is_promised_once_the_ledger_is_gone(tmp_path: Path, ledger: Path, loss: str) -> None:
+    with Store(tmp_path / "out") as store:
+        store.guard(ledger)
+        LOSSES[loss](ledger)
+        for what in (store.free_bytes, store.check_place, lambda: store.part("hero")):
+            with pytest.raises(LedgerGone, match="before the next run: without its ledger") as caught:
+                what()
+            assert str(tmp_path / "out") in str(caught.value)
+            assert "is lost" not in str(caught.value)
+
+
+def test_a_folder_that_was_moved_with_its_ledger_has_lost_nothing(tmp_path: Path, ledger: Path) -> None:
+    with Store(tmp_path / "out") as store:
+        store.guard(ledger)
+        store.root.rename(tmp_path / "moved")
+        with pytest.raises(StorageFailed, match="nothing that was paid for is lost: it is in the folder") as caught:
+            store.check_place()
+        assert not isinstance(caught.value, LedgerGone)
+
+
+def test_a_folder_that_was_removed_has_not_lost_a_ledger_that_is_elsewhere(tmp_path: Path) -> None:
+    ledger = tmp_path / "elsewhere.db"
+    ledger.touch()
+    with Store(tmp_path / "out") as store:
+        store.guard(ledger)
+        shutil.rmtree(store.root)
+        with pytest.raises(StorageFailed, match="fetches what was paid for again, as far as its URLs") as caught:
+            store.check_place()
+        assert not isinstance(caught.value, LedgerGone)
+
+
+async def test_a_picture_that_cannot_land_in_a_folder_that_is_gone_says_what_went_with_it(
+    tmp_path: Path, ledger: Path
+) -> None:
+    with Store(tmp_path / "out") as store:
+        store.guard(ledger)
+        part = store.part("hero")
+        part.write(b"picture")
+        shutil.rmtree(store.root)
+        with pytest.raises(LedgerGone):
+            await part.land("hero.png")
