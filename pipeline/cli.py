@@ -193,7 +193,11 @@ def _load(arguments: argparse.Namespace, limits: Mapping[str, Any]) -> "Job":
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     endpoint = getattr(arguments, "endpoint", None)
-    return load(arguments.job, endpoint=endpoint, output=arguments.output, limits=limits)
+    job = load(arguments.job, endpoint=endpoint, output=arguments.output, limits=limits)
+    if not getattr(arguments, "quiet", False):
+        for note in job.notes:
+            streams.say(f"note: {printable(note)}")
+    return job
 
 
 def _source(arguments: argparse.Namespace) -> "Job | Path":

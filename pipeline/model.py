@@ -304,6 +304,8 @@ class Job:
         limits: How fast, how much and how long a run may go.
         proxy: The HTTP proxy for all requests, `none` for no proxy; None for what the environment says.
         user_agent: The name that servers see; None for the program's own.
+        notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
+        unused_columns: For each included file that has columns which nothing uses, by its name in errors, these.
     """
 
     name: str
@@ -317,3 +319,5 @@ class Job:
     given: Mapping[str, str] = field(default_factory=dict)
     proxy: str | None = None
     user_agent: str | None = None
+    notes: tuple[str, ...] = ()
+    unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -118,7 +118,7 @@ def test_of_the_last_lines_no_other_is_understood(tmp_path: Path, monkeypatch: p
 
 
 def test_a_manifest_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
-    with pytest.raises(StorageFailed, match="No such file"):
+    with pytest.raises(StorageFailed, match=NAME):
         list(read(tmp_path / NAME))
 
 

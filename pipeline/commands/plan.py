@@ -32,6 +32,7 @@ class Plan:
         budget_left: Tokens that the job's own budget leaves for a run, None where it has none.
         doubts: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
+        unused_columns: For each included file that has columns which nothing uses, these.
     """
 
     job: str
@@ -45,6 +46,7 @@ class Plan:
     budget_left: int | None = None
     doubts: int = 0
     orphans: list[str] = field(default_factory=list)
+    unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
         """Count one item's decision."""
@@ -75,6 +77,7 @@ class Plan:
             "budget_left": self.budget_left,
             "doubts": self.doubts,
             "orphans": self.orphans,
+            "unused_columns": {file: list(columns) for file, columns in self.unused_columns.items()},
         }
 
     def lines(self) -> Iterator[str]:
@@ -100,6 +103,8 @@ class Plan:
             yield f"  orphaned (no longer in the job): {printable(orphan)}"
         if len(self.orphans) > 20:
             yield f"  and {grouped(len(self.orphans) - 20)} more orphaned"
+        for file, columns in self.unused_columns.items():
+            yield f"  columns of {printable(file)} that nothing uses: {one_line(', '.join(columns), 200)}"
 
     def _price(self) -> str:
         if self.unpriced and not self.tokens:
@@ -145,7 +150,7 @@ def plan(
     """
     selection = selection or Selection()
     endpoint = settings.resolve(job.endpoint, os.environ if environ is None else environ)
-    total = Plan(job.name, endpoint.sandbox)
+    total = Plan(job.name, endpoint.sandbox, unused_columns=job.unused_columns)
     require_matches(job, selection)
     require_ledger(job)
     wanted = _Wanted()

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline import models
-from pipeline.jobfile import complaints, items, rows
+from pipeline.jobfile import complaints, items, synonyms
 from pipeline.jobfile.entries import SIZES, Entry, Said
 from pipeline.jobfile.mistakes import Mistakes, Source
 from pipeline.jobfile.scalars import shown
+from pipeline.models import Model
 from pipeline.models.rules import nearest
 
 _OWN_KEYS = {
@@ -67,11 +67,13 @@ def _parameters(level: Level, mistakes: Mistakes) -> None:
     rest: dict[str, Any] = {}
     for key, value in parameters.items():
         if key in _OWN_KEYS:
-            found.append((key, f"{key} is no further parameter", f"use the key {_OWN_KEYS[key]} of the prompt entry"))
+            cure = f"write {_OWN_KEYS[key]}: in the prompt entry instead of {key}"
+            found.append((key, f"{key} is no further parameter", cure))
         elif key not in model.parameters and complaints.looks_secret(key):
             found.append((key, *complaints.secret(key)))
         else:
             rest[key] = value
+    found += _meant(rest, model)
     # The prompt is another matter; only what must stand beside it is missed here.
     prompt = {"prompt": ""} if "prompt" in model.parameters else {}
     for key, message, cure in [*found, *model.problems(prompt | rest)]:
@@ -82,6 +84,21 @@ def _parameters(level: Level, mistakes: Mistakes) -> None:
         alone = f"; for this entry alone: parameters: {{{path[0]}: null}}" if inherited else ""
         where = f"{source.name('parameters')}: {message}"
         mistakes.add(source.place("parameters", *path), where, cure + alone)
+
+
+def _meant(rest: dict[str, Any], model: Model) -> Iterator[tuple[str, str, str]]:
+    """Parameters that a model does not have under names that tell what is meant by them; they are taken out."""
+    for key in [key for key in rest if model.known and key not in model.parameters]:
+        meant = synonyms.meant(key)
+        if meant is None or nearest(key, model.further):
+            continue
+        del rest[key]
+        message = f"{model.id} has no parameter {shown(key)}"
+        if meant == synonyms.NEGATIVE:
+            yield key, message, "say in the prompt what the picture shows, not what it lacks"
+        else:
+            own = "aspect_ratios" if meant == synonyms.SIZE else meant
+            yield key, message, f"write {own}: in the prompt entry instead of {key}"
 
 
 def _ratios(level: Level, mistakes: Mistakes) -> None:
@@ -131,36 +148,27 @@ def _once(values: Sequence[object], key: str, source: Source, mistakes: Mistakes
         seen.add(value)
 
 
-def include(file: str, folder: Path, source: Source, mistakes: Mistakes) -> Path | None:
-    """The included file's path, or None where it may not be included: it must lie inside the job's folder."""
-    place, name = source.place("file"), source.name("file")
-    if PurePosixPath(file).suffix.lower() not in rows.SUFFIXES:
-        mistakes.add(place, f"{name} is {shown(file)}", f"name a file that ends in {', '.join(rows.SUFFIXES)}")
-        return None
-    try:
-        root, path = folder.resolve(), (folder / file).resolve()
-        inside = path.is_relative_to(root) and not Path(file).is_absolute() and ".." not in Path(file).parts
-    except (OSError, ValueError, RuntimeError):
-        mistakes.add(place, f"{name} is {shown(file)}, which can't be followed", "name a plain file")
-        return None
-    if not inside:
-        message = f"{name} is {shown(file)}, outside the job's folder"
-        mistakes.add(place, message, "put the file into the job's folder and write its path from there")
-        return None
-    return path
-
-
 def variables(level: Level, mistakes: Mistakes) -> bool:
-    """Whether every variable of the prompt has a value; a missing one is noted."""
-    said = level.entry.said
-    missing = [name for name in said.prompt.names if name not in said.variables] if said.prompt else []
+    """Whether every variable of the prompt and of the id has a value; a missing one is noted."""
+    said, sound = level.entry.said, True
     source, names = level.where("prompt"), [*said.variables, *level.columns]
-    for name in missing:
-        likely = nearest(name, names)
-        have = f"the variables are {', '.join(names)}" if names else "there are no variables"
-        cure = f"did you mean {{{likely}}}?" if likely else f"{have}; write {{{{{name}}}}} for the braces themselves"
-        mistakes.add(source.place("prompt"), f"{source.name('prompt')} has {{{name}}}, which has no value", cure)
-    return not missing
+    for name in said.names:
+        in_prompt = said.prompt is not None and name in said.prompt.names
+        if name not in said.variables:
+            sound = False
+            likely = nearest(name, names)
+            have = f"the variables are {', '.join(names)}" if names else "there are no variables"
+            cure = (
+                f"did you mean {{{likely}}}?" if likely else f"{have}; write {{{{{name}}}}} for the braces themselves"
+            )
+            where, key = (source, "prompt") if in_prompt else (level.where("id"), "id")
+            mistakes.add(where.place(key), f"{where.name(key)} has {{{name}}}, which has no value", cure)
+        elif not in_prompt and len(said.variables[name]) > 1:
+            sound = False
+            where = level.where("id")
+            message = f"{where.name('id')} has {{{name}}}, which has several values and is not in the prompt"
+            mistakes.add(where.place("id"), message, f"write {{{name}}} into the prompt, too, or give it one value")
+    return sound
 
 
 def unused(names: Iterator[str], source: Source, mistakes: Mistakes) -> None:

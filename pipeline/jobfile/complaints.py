@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.jobfile import synonyms
 from pipeline.jobfile.mistakes import Mistakes, Source
 from pipeline.jobfile.scalars import shown
 from pipeline.jobfile.schema import JobSpec, LimitsSpec, PromptSpec
@@ -52,6 +53,12 @@ def _unknown(path: tuple[str | int, ...], source: Source, spec: type[BaseModel])
     elif around[:1] == ["prompts"]:
         spec = PromptSpec
     own, other = list(spec.model_fields), PromptSpec if spec is JobSpec else JobSpec
+    meant = None if spec is LimitsSpec or key in other.model_fields else synonyms.meant(key)
+    if meant == synonyms.NEGATIVE:
+        cure = "write negative_prompt below parameters:, for a model that has it; else say in the prompt what is there"
+        return f"{name} is unknown", cure
+    if meant is not None:
+        return f"{name} is unknown", _key_for(meant, own)
     if key in other.model_fields and spec is not LimitsSpec:
         where = "a prompt entry" if other is PromptSpec else "the top of the file"
         return f"{name} is unknown here", f"{key} belongs to {where}"
@@ -59,6 +66,17 @@ def _unknown(path: tuple[str | int, ...], source: Source, spec: type[BaseModel])
         return f"{name} is unknown", 'a prompt that holds ": " must stand in quotes'
     likely = nearest(key, own)
     return f"{name} is unknown", f"did you mean {likely}?" if likely else f"the keys here are {', '.join(own)}"
+
+
+def _key_for(meant: str, own: list[str]) -> str:
+    """The cure for a key that another word was written for."""
+    key = "aspect_ratios" if meant == synonyms.SIZE else meant
+    return f"did you mean {key}?" if key in own else f"did you mean {key}? It belongs to a prompt entry"
+
+
+def _figure(value: Any) -> str:
+    """A number, as people write it: a span of two hours is 7200 seconds, not 7200.0."""
+    return f"{value:.12g}" if isinstance(value, float) else shown(value)
 
 
 def _wrong(found: Any, source: Source) -> tuple[str, str]:
@@ -72,9 +90,9 @@ def _wrong(found: Any, source: Source) -> tuple[str, str]:
             return f"{name} is empty", "write at least one"
         case "greater_than_equal" | "greater_than":
             least = context.get("ge", context.get("gt"))
-            return f"{name} is {shown(value)}", f"write {'more than ' if 'gt' in context else 'at least '}{least:g}"
+            return f"{name} is {_figure(value)}", f"write {'more than ' if 'gt' in context else 'at least '}{least:g}"
         case "less_than_equal":
-            return f"{name} is {shown(value)}", f"write at most {context['le']}"
+            return f"{name} is {_figure(value)}", f"write at most {_figure(context['le'])}"
         case "literal_error":
             return f"{name} is {shown(value)}", f"write {context['expected']}"
         case kind:

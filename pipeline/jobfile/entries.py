@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline import models
-from pipeline.jobfile import complaints, rows, template
+from pipeline.jobfile import complaints, rows, synonyms, template
+from pipeline.jobfile.columns import KEYS
 from pipeline.jobfile.mistakes import Mistakes, Source
-from pipeline.jobfile.rows import Row
+from pipeline.jobfile.row import Row
 from pipeline.jobfile.scalars import Scalar, shown
 from pipeline.jobfile.schema import JobSpec, PromptSpec, RowSpec
 from pipeline.jobfile.template import Template
@@ -20,9 +21,6 @@ from pipeline.models import Model
 SIZES = ("image_size", "size")
 """Parameters by which a user says the size directly, in the model's own words."""
 
-_COLUMNS = {name: name for name in RowSpec.model_fields} | {"aspect_ratio": "aspect_ratios", "seed": "seeds"}
-"""The columns that are no variables but keys of the entry."""
-
 
 @dataclass(slots=True)
 class Said:
@@ -31,7 +29,7 @@ class Said:
     Neither this nor `Entry` is frozen: that would take four times as long to make, and a long job makes millions.
     """
 
-    id: str | None = None
+    id: str | Template | None = None
     prompt: Template | None = None
     model: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -44,6 +42,12 @@ class Said:
     def asks(self) -> bool:
         """Whether it says anything that the model must be held against: more than a prompt and its variables."""
         return bool(self.model or self.parameters or self.aspect_ratios or self.seeds or self.count)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables that the prompt uses, and those that only the id does."""
+        names = self.prompt.names if self.prompt else ()
+        return tuple(dict.fromkeys((*names, *self.id.names))) if isinstance(self.id, Template) else names
 
     def over(self, below: "Said") -> "Said":
         """This level over a lower one.
@@ -80,6 +84,7 @@ class Entry:
         file: The included file whose rows it stands for, or None.
         shown: That file's name as errors show it.
         prefix: What the ids of its items begin with, for a row without an id of its own.
+        encoding: How the included file is written, where the job says so.
     """
 
     place: Place
@@ -88,6 +93,7 @@ class Entry:
     file: Path | None = None
     shown: str = ""
     prefix: str | None = None
+    encoding: str | None = None
 
     @property
     def model(self) -> Model:
@@ -117,7 +123,7 @@ def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
         except template.BadTemplate as error:
             mistakes.add(source.place("prompt"), f"{source.name('prompt')} {error.message}", error.cure)
     return Said(
-        id=spec.id,
+        id=template.parse(spec.id) if spec.id and "{" in spec.id else spec.id,
         prompt=prompt,
         model=spec.model,
         parameters=spec.parameters,
@@ -131,65 +137,90 @@ def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
 def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row] | None]:
     """For each row of an entry's file the entry that it makes and what the row itself says; None for a broken one."""
     assert entry.file is not None
-    for row in rows.read(entry.file, entry.shown):
+    ids = entry.said.id if isinstance(entry.said.id, Template) else None
+    for row in rows.read(entry.file, entry.shown, entry.encoding, mistakes.note):
         if not isinstance(row, Row):
             if row.place.line:
                 mistakes.add(row.place, row.message, row.cure)
             else:  # A file that can't be read at all is a mistake where it is named.
                 mistakes.add(entry.place, f"{entry.name}.file is {entry.shown}: {row.message}", row.cure)
             yield None
-        elif (own := _said_by_row(entry, row, mistakes)) is None:
+        elif row.header and entry.said.prompt is None and "prompt" not in row.cells:
+            mistakes.add(Place(row.file, row.header), *_no_prompt(row))
+            yield None
+            return
+        elif (own := _said_by_row(entry, row, ids, mistakes)) is None:
             yield None
         else:
-            prefix = entry.said.id if own.id is None else None
+            prefix = entry.said.id if own.id is None and isinstance(entry.said.id, str) else None
             yield Entry(row.place(), entry.name, own.over(entry.said), prefix=prefix), own, row
 
 
-def _said_by_row(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
+def _no_prompt(row: Row) -> tuple[str, str]:
+    """What to say of a table that no column of is the prompt."""
+    likely = next((column for column in row.cells if synonyms.meant(column) == "prompt"), None)
+    if likely:
+        return "there is no column prompt", f"name the column {likely} prompt"
+    message = f"there is no column prompt; there is {', '.join(row.cells)}"
+    return message, "name the column that holds the prompts prompt, or give the entry a prompt with {columns} in it"
+
+
+def _said_by_row(entry: Entry, row: Row, ids: Template | None, mistakes: Mistakes) -> Said | None:
     """What a row says, or None where that can't be told."""
-    if row.text:
-        # A line of text is the prompt, unless the entry has one that the line is a variable of.
-        given = {} if entry.said.prompt else {"prompt": row.cells["line"]}
-    else:
-        told = ((_COLUMNS.get(column), value) for column, value in row.cells.items())
-        given = {key: value for key, value in told if key and value is not None and value != ""}
-    own = _NOTHING
-    if len(given) == 1 and isinstance(text := given.get("prompt"), str) and text.strip():
-        # Nearly every row of a long file says its prompt and no more.
-        try:
-            own = Said(prompt=template.parse(text))
-        except template.BadTemplate as error:
-            mistakes.add(row.place("prompt"), f"{row.name('prompt')} {error.message}", error.cure)
-            return None
-    elif given:
-        try:
-            own = said_by_entry(RowSpec.model_validate(given), row, mistakes)
-        except ValidationError as error:
-            complaints.report(error, row, mistakes, RowSpec)
-            return None
-        if "prompt" in given and own.prompt is None:
-            return None
+    own = _own(entry, row, mistakes)
+    if own is None:
+        return None
     prompt = own.prompt or entry.said.prompt
     if prompt is None:
         mistakes.add(row.place(), "the row has no prompt", "fill in a column prompt, or give the entry a prompt")
         return None
-    values = _cells(prompt, row, mistakes)
+    if ids and own.id is None:
+        own = replace(own, id=ids)
+    names = prompt.names
+    if isinstance(own.id, Template):
+        names = tuple(dict.fromkeys((*names, *own.id.names)))
+    values = _cells(names, row, mistakes)
     if values is None:
         return None
     return replace(own, variables=values) if values else own
 
 
-def _cells(prompt: Template, row: Row, mistakes: Mistakes) -> dict[str, tuple[str, ...]] | None:
-    """The values of the columns that the prompt uses, or None where one has none."""
+def _own(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
+    """What the columns of a row that are keys say, or None where that can't be told."""
+    if row.text:
+        # A line of text is the prompt, unless the entry has one that the line is a variable of.
+        given = {} if entry.said.prompt else {"prompt": row.cells["line"]}
+    else:
+        told = ((KEYS.get(column), value) for column, value in row.cells.items())
+        given = {key: value for key, value in told if key and value is not None and value != ""}
+    if not given:
+        return _NOTHING
+    if len(given) == 1 and isinstance(text := given.get("prompt"), str) and text.strip():
+        # Nearly every row of a long file says its prompt and no more.
+        try:
+            return Said(prompt=template.parse(text))
+        except template.BadTemplate as error:
+            mistakes.add(row.place("prompt"), f"{row.name('prompt')} {error.message}", error.cure)
+            return None
+    try:
+        own = said_by_entry(RowSpec.model_validate(given), row, mistakes)
+    except ValidationError as error:
+        complaints.report(error, row, mistakes, RowSpec)
+        return None
+    return None if "prompt" in given and own.prompt is None else own
+
+
+def _cells(names: tuple[str, ...], row: Row, mistakes: Mistakes) -> dict[str, tuple[str, ...]] | None:
+    """The values of the columns that the prompt or the id uses, or None where one has none."""
     values: dict[str, tuple[str, ...]] = {}
-    for name in prompt.names:
+    for name in names:
         if name not in row.cells:
             continue
         cell = row.cells[name]
         texts = tuple(_cell_text(part) for part in (cell if isinstance(cell, list) else [cell]))
         if not texts or not all(texts):
             found = "is empty" if cell is None or cell in ("", []) else f"is {shown(cell)}"
-            mistakes.add(row.place(), f"column {name} {found}, and the prompt uses it", "fill it in")
+            mistakes.add(row.place(), f"column {name} {found}, and the prompt or the id uses it", "fill it in")
             return None
         values[name] = tuple(text for text in texts if text is not None)
     return values

@@ -1,12 +1,13 @@
 """The items that an entry makes, in the job's order, one at a time."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from pipeline import models
 from pipeline.jobfile import keys, naming
 from pipeline.jobfile.entries import Entry, Said
+from pipeline.jobfile.template import Template
 from pipeline.model import Item
 from pipeline.models import Model
 
@@ -15,7 +16,7 @@ def number_of(entry: Entry) -> int:
     """How many items an entry makes."""
     said = entry.said
     total = len(_grid(said.model or "", said.aspect_ratios, said.seeds, said.count))
-    for name in said.prompt.names if said.prompt else ():
+    for name in said.names:
         total *= len(said.variables[name])
     return total
 
@@ -28,27 +29,34 @@ def of_entry(entry: Entry, *, sandbox: bool) -> Iterator[Item]:
     said, model = entry.said, entry.model
     shaping = model.shaping(said.parameters) if said.parameters else {}
     grid = _grid(model.id, said.aspect_ratios, said.seeds, said.count)
-    for prompt, several in _prompts(said):
+    for prompt, given, words in _prompts(said):
         for ratio, seed, count, alone in grid:
             key = keys.key_of(model, prompt, ratio, seed, shaping, sandbox=sandbox)
-            if said.id is None:
+            if given is None:
                 name = naming.automatic(prompt, ratio, key, entry.prefix)
             else:
-                name = naming.composed(said.id, several, None if alone else ratio, seed, key)
+                name = naming.composed(given, words, None if alone else ratio, seed, key)
             yield Item(key, name, prompt, model.id, ratio, seed, said.parameters, count, sandbox, entry.place)
 
 
-def _prompts(said: Said) -> Iterator[tuple[str, list[str]]]:
-    """Each prompt, and the values in it of the variables that have several."""
+def _prompts(said: Said) -> Iterator[tuple[str, str | None, list[str]]]:
+    """Each prompt, the id for it, and the words for the values in it of the variables that have several."""
     assert said.prompt is not None
-    names = said.prompt.names
+    names, own = said.names, said.id
     if not names:
-        yield said.prompt.render({}).strip(), []
+        yield said.prompt.render({}).strip(), _rendered(own, {}), []
         return
+    told = own.names if isinstance(own, Template) else ()
+    varied = [name for name in names if len(said.variables[name]) > 1 and name not in told] if own is not None else []
+    words = naming.Words([said.variables[name] for name in varied]) if varied else None
     for values in itertools.product(*(said.variables[name] for name in names)):
         given = dict(zip(names, values, strict=True))
-        several = [value for name, value in given.items() if len(said.variables[name]) > 1]
-        yield said.prompt.render(given).strip(), several
+        several = words.of([given[name] for name in varied]) if words else []
+        yield said.prompt.render(given).strip(), _rendered(own, given), several
+
+
+def _rendered(own: str | Template | None, given: Mapping[str, str]) -> str | None:
+    return naming.of_text(own.render(given)) if isinstance(own, Template) else own
 
 
 def offered(model: Model, ratio: str) -> str | None:

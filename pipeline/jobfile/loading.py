@@ -1,5 +1,6 @@
 """From a path to a checked job, and from a job to its items."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,16 +12,16 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.fingerprint import digest_of
-from pipeline.jobfile import checks, complaints, entries, files, items, naming, template, yaml12
+from pipeline.jobfile import checks, comments, complaints, entries, files, folders, items, naming, template, yaml12
 from pipeline.jobfile.checks import Level
 from pipeline.jobfile.entries import Entry, Said
 from pipeline.jobfile.mistakes import Enough, Mistakes, Source
 from pipeline.jobfile.scalars import shown
 from pipeline.jobfile.schema import JobSpec, PromptSpec
+from pipeline.jobfile.syntax import BadYaml
 from pipeline.jobfile.walk import Walk
 from pipeline.jobfile.yaml12 import Document
 from pipeline.model import Item, Job, Limits, Place
-from pipeline.wanted import Wanted
 
 MOST_BYTES = 10_000_000
 """Bytes a job file may have; longer lists of prompts belong into included files."""
@@ -122,20 +123,23 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         plain["limits"] = (own_limits or {}) | instead["limits"]
     plain |= {key: value for key, value in instead.items() if key != "limits"}
     spec, positions, mentioned = _spec(plain, source, mistakes)
-    output = _output(spec, path, source, mistakes)
-    wanted, digests = _entries(spec, positions, mentioned, path, document, mistakes)
+    output = _output(spec, path, source, mistakes, literal="output" in instead)
+    state_dir = None if spec.state_dir is None else _folder(spec.state_dir, "state_dir", source, mistakes)
+    walk, digests = _entries(spec, positions, mentioned, path, document, mistakes)
     return Job(
         name=_name(spec, path),
         path=path,
         endpoint=spec.endpoint,
         output=output,
         limits=Limits(**{name: value for name, value in spec.limits.model_dump().items() if value is not None}),
-        wanted=wanted,
-        state_dir=None if spec.state_dir is None else Path(spec.state_dir),
+        wanted=walk.wanted,
+        state_dir=state_dir,
         digests=digests,
         given={key: str(value) for key, value in instead.items() if key != "limits"},
         proxy=spec.proxy,
         user_agent=spec.user_agent,
+        notes=tuple(mistakes.notes),
+        unused_columns={file: columns for file, columns in walk.unused.items() if columns},
     )
 
 
@@ -143,7 +147,7 @@ def _read(path: Path, mistakes: Mistakes) -> Document:
     """The job file's nodes, a mapping."""
     try:
         document = yaml12.read(files.text_of(path, str(path), MOST_BYTES), str(path), mistakes)
-    except (files.Unreadable, yaml12.BadYaml) as error:
+    except (files.Unreadable, BadYaml) as error:
         mistakes.add(error.place, error.message, error.cure)
         raise Enough from None
     if not isinstance(document.root.value, dict):
@@ -152,6 +156,7 @@ def _read(path: Path, mistakes: Mistakes) -> Document:
             document.place(), f"the file holds {found}, not the keys of a job", "write `prompts:` above the list"
         )
         raise Enough
+    comments.check(document, mistakes)
     return document
 
 
@@ -198,8 +203,8 @@ def _mended(holder: Any, path: tuple[str | int, ...]) -> bool:
 
 def _entries(
     spec: JobSpec, positions: list[int], mentioned: set[str], path: Path, document: Document, mistakes: Mistakes
-) -> tuple[Wanted, dict[Path, str | None]]:
-    """All that the prompt entries make, each checked; and the files that they include, with their digests."""
+) -> tuple[Walk, dict[Path, str | None]]:
+    """The walk through everything that the prompt entries make; and the files that they include, with their digests."""
     any_model, sandbox = spec.endpoint not in ("aimlapi", "sandbox"), spec.endpoint == "sandbox"
     job, found, sound = entries.said_by_job(spec), [], False
     digests: dict[Path, str | None] = {}
@@ -225,18 +230,21 @@ def _entries(
     walk.clashes(_items(found, Mistakes(), sandbox=sandbox))
     if walk.whole:
         checks.unused((name for name in job.variables if name not in walk.used), document, mistakes)
-    return walk.wanted, digests
+    return walk, digests
 
 
 def _entry(spec: PromptSpec, said: Said, source: Document, path: Path, mistakes: Mistakes) -> Entry:
     if spec.file is None:
+        if spec.encoding is not None:
+            message = f"{source.name('encoding')} belongs to an included file"
+            mistakes.add(source.key_place("encoding"), message, "add file:, or remove it: a job file is UTF-8")
         if spec.prompt is None:
             mistakes.add(
                 source.place(), f"{source.name()} has no prompt", "add prompt:, or file: with a list of prompts"
             )
         return Entry(source.place(), source.name(), said)
-    file = checks.include(spec.file, path.parent, source, mistakes)
-    return Entry(source.place("file"), source.name(), said, file, str(path.parent / spec.file))
+    file = folders.include(spec.file, path, source, mistakes)
+    return Entry(source.place("file"), source.name(), said, file, str(path.parent / spec.file), encoding=spec.encoding)
 
 
 def _name(spec: JobSpec, path: Path) -> str:
@@ -244,22 +252,22 @@ def _name(spec: JobSpec, path: Path) -> str:
     return spec.name or (stem if naming.id_problem(stem) is None else naming.slug(stem) or "job")
 
 
-def _output(spec: JobSpec, path: Path, source: Source, mistakes: Mistakes) -> Path:
-    """The output folder; never one that holds other things by its nature."""
+def _output(spec: JobSpec, path: Path, source: Source, mistakes: Mistakes, *, literal: bool) -> Path:
+    """The output folder; on the command line (`literal`) the shell has put in what its `$NAME` stand for."""
+    name = _name(spec, path)
     if spec.output is None:
-        return Path("build") / _name(spec, path)
-    try:
-        output = Path(spec.output).expanduser()
-        resolved = output.resolve()
-        forbidden = {Path(resolved.anchor), Path.home().resolve(), path.parent.resolve()}
-    except (OSError, RuntimeError):
-        mistakes.add(source.place("output"), f"{source.name('output')} is {shown(spec.output)}", "name a folder")
+        return Path("build") / name
+    output = _folder(spec.output.replace("$", "$$") if literal else spec.output, "output", source, mistakes)
+    if output is None:
         return Path()
-    if resolved in forbidden:
-        message = f"{source.name('output')} is {shown(spec.output)}: the root, the home or the job's own folder"
-        mistakes.add(
-            source.place("output"),
-            message,
-            f"name a folder for the images alone, for example build/{_name(spec, path)}",
-        )
+    folders.output(output, path, source, name, mistakes)
     return output
+
+
+def _folder(text: str, key: str, source: Source, mistakes: Mistakes) -> Path | None:
+    """A folder that the job names, or None where it can't be used, which is noted."""
+    try:
+        return folders.folder(text, os.environ)
+    except folders.Unusable as error:
+        mistakes.add(source.place(key), f"{source.name(key)} is {shown(text)}: {error.message}", error.cure)
+        return None

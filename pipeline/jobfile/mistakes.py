@@ -33,9 +33,19 @@ class Enough(Exception):
 
 @dataclass(slots=True)
 class Mistakes:
-    """The mistakes so far, each once."""
+    """The mistakes so far, each once.
+
+    Attributes:
+        problems: What is wrong.
+        notes: What is right as it was read, and may not be what was meant.
+    """
 
     problems: dict[Problem, None] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def note(self, text: str) -> None:
+        """Remember what the user should know though it is not a mistake."""
+        self.notes[text] = None
 
     def add(self, place: Place, message: str, cure: str) -> None:
         """Note one.

@@ -1,8 +1,12 @@
 """The names of items, safe as file names everywhere: ASCII, short, and the same when the job is reordered."""
 
 import hashlib
+import itertools
+import math
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 LONGEST_ID = 80
 """Characters of an id that a user gives."""
@@ -14,6 +18,9 @@ _OTHERS = re.compile(r"[^a-z0-9]+")
 _SLUG = 48
 _VALUE_SLUG = 24
 _DIGEST = 12
+_HASH = 8
+_MOST_COMPARED = 10_000
+_SPACED = re.compile(r"[a-z0-9]+(?:[\s_.,:;/'’-]+[a-z0-9]+)*")
 _RESERVED = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9]")
 
 
@@ -53,17 +60,69 @@ def automatic(prompt: str, aspect_ratio: str | None, key: str, prefix: str | Non
     return bounded("-".join(filter(None, parts)), key)
 
 
-def composed(given: str, values: list[str], aspect_ratio: str | None, seed: int | None, key: str) -> str:
+def of_text(text: str) -> str:
+    """A text as an id: itself where it can name a file, else its slug.
+
+    Where the slug leaves out more than case, spaces and the signs that part words (`C++`, `猫 2024`, a text too long),
+    a hash follows, so that the ids of two texts differ wherever the texts do in more than that.
+    """
+    text = text.strip()
+    if id_problem(text) is None:
+        return text
+    short = slug(text, LONGEST_ID)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    if _SPACED.fullmatch(plain) and len(plain) <= LONGEST_ID and id_problem(short) is None:
+        return short
+    return "-".join(filter(None, (short[: LONGEST_ID - _HASH - 1].strip("-"), _hash(text))))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH]
+
+
+class Words:
+    """The words that tell the items of an entry apart: one for each of the values that an item has.
+
+    A value's word is its slug. Values of one variable that would have the same word (`C`, `C++`) have a hash after it,
+    each of them, and a value without a slug has the hash alone: so a name depends on which values there are, and not
+    on their order. The same holds for several variables whose words together read the same: `a-b` with `c`, and `a`
+    with `b-c`.
+    """
+
+    def __init__(self, variables: Sequence[Sequence[str]]) -> None:
+        self._words = [_words(values) for values in variables]
+        self._alike: set[str] = set()
+        if len(variables) > 1 and math.prod(map(len, self._words)) <= _MOST_COMPARED:
+            joined = Counter("-".join(words) for words in itertools.product(*(each.values() for each in self._words)))
+            self._alike = {name for name, times in joined.items() if times > 1}
+
+    def of(self, values: Sequence[str]) -> list[str]:
+        """The words of these values, one of each variable."""
+        words = [each[value] for each, value in zip(self._words, values, strict=True)]
+        if self._alike and "-".join(words) in self._alike:
+            words.append(_hash("\n".join(values)))
+        return words
+
+
+def _words(values: Sequence[str]) -> dict[str, str]:
+    slugs = {value: slug(value, _VALUE_SLUG) for value in values}
+    times = Counter(slugs.values())
+    return {
+        value: found if found and times[found] == 1 else "-".join(filter(None, (found, _hash(value))))
+        for value, found in slugs.items()
+    }
+
+
+def composed(given: str, words: list[str], aspect_ratio: str | None, seed: int | None, key: str) -> str:
     """The id of one of several items of an entry with an id: `hero-raccoon-16x9-s7`.
 
     Args:
         given: The entry's id.
-        values: The values of the variables that have several.
+        words: What stands for the values of the variables that have several.
         aspect_ratio: The ratio, where the entry makes several.
         seed: The seed, where the entry has seeds.
         key: The item's key.
     """
-    words = [slug(value, _VALUE_SLUG) or hashlib.sha256(value.encode()).hexdigest()[:8] for value in values]
     parts = [given, *words]
     if aspect_ratio is not None:
         parts.append(shape(aspect_ratio))

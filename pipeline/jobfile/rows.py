@@ -1,148 +1,129 @@
-"""The rows of an included file: `.csv`, `.jsonl` or `.txt`, read one at a time."""
+"""The rows of an included file: `.csv`, `.tsv`, `.jsonl` or `.txt`, read one at a time."""
 
-import csv
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from pipeline.jobfile import files
+from pipeline.jobfile import files, lines, tables
 from pipeline.jobfile.files import Unreadable
+from pipeline.jobfile.lines import Note
+from pipeline.jobfile.row import Row
 from pipeline.jobfile.scalars import read_scalar
 from pipeline.model import Place
 
-SUFFIXES = (".csv", ".jsonl", ".txt")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt")
 
 MOST_BYTES = 500_000_000
 """Bytes an included file may have."""
 
-LONGEST_LINE = 1_000_000
-"""Bytes a line of it may have."""
+DEEPEST = 20
+"""Levels of nesting in a line of JSON."""
 
 
-@dataclass(slots=True)
-class Row:
-    """One row of an included file: a `Source` of places. Never changed.
-
-    Attributes:
-        file: The file's name as errors show it.
-        line: Where the row begins, counted from 1.
-        cells: The columns and their values: text, a `Scalar`, or in `.jsonl` anything.
-        text: Whether it is a line of plain text, the only cell.
-    """
-
-    file: str
-    line: int
-    cells: dict[str, Any]
-    text: bool = False
-
-    def place(self, *_: str | int) -> Place:
-        """The row; where in it a column stands is said by its name."""
-        return Place(self.file, self.line)
-
-    key_place = place
-
-    def name(self, *path: str | int) -> str:
-        """The column, and what of it."""
-        column, *rest = path
-        return f"column {column}" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+def _unheard(_: str) -> None:
+    """Nothing is noted where the file was read before."""
 
 
-def read(path: Path, shown: str) -> Iterator[Row | Unreadable]:
+def read(path: Path, shown: str, encoding: str | None = None, note: Note = _unheard) -> Iterator[Row | Unreadable]:
     """The rows of a file, in order, and in place of one that is broken what is wrong with it.
 
     What makes the rest of the file unreadable comes last.
+
+    Args:
+        path: The file.
+        shown: Its name as errors show it.
+        encoding: How it is written, where the job says so.
+        note: Takes what the user should know though it is not a mistake.
     """
     try:
         with files.opened(path, shown, MOST_BYTES) as file:
-            lines = _lines(file, shown)
+            found = lines.read(file, shown, encoding, note)
             match path.suffix.lower():
-                case ".csv":
-                    yield from _csv(lines, shown)
+                case ".csv" | ".tsv":
+                    yield from tables.read(found, shown)
                 case ".jsonl":
-                    yield from _jsonl(lines, shown)
+                    yield from _jsonl(found, shown)
                 case _:
-                    yield from _txt(lines, shown)
+                    yield from _txt(found, shown, note)
     except Unreadable as error:
         yield error
 
 
-def _lines(file: BinaryIO, shown: str) -> Iterator[tuple[int, str]]:
-    """The lines, with their numbers and their line ends."""
-    number = 0
-    while data := file.readline(LONGEST_LINE + 1):
-        number += 1
-        if len(data) > LONGEST_LINE:
-            raise Unreadable(Place(shown, number), "the line is longer than 1 MB", "write one row a line")
-        yield number, files.decoded(data.removeprefix(files.BOM) if number == 1 else data, shown, number)
+_COMMENT = re.compile(r"#(?:[\s#!=*-]|$)")
+r"""A comment as it looks; `#1 dad mug` may be one, or a prompt: `\#1 dad mug` is a prompt for certain."""
 
 
-def _txt(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row]:
+def _txt(found: Iterator[tuple[int, str]], shown: str, note: Note) -> Iterator[Row]:
     """A prompt a line; blank lines and lines that begin with # are none."""
-    for number, line in lines:
+    doubtful: list[tuple[int, str]] = []
+    for number, line in found:
         text = line.strip()
-        if text and not text.startswith("#"):
-            yield Row(shown, number, {"line": text}, text=True)
+        if text.startswith("#"):
+            if not _COMMENT.match(text) and not doubtful:
+                doubtful.append((number, text if len(text) <= 60 else f"{text[:57]}…"))
+        elif text:
+            yield Row(shown, number, {"line": text.removeprefix("\\") if text.startswith("\\#") else text}, text=True)
+    for number, text in doubtful:
+        note(
+            f"{shown}, line {number}: {text!r} is passed over, for it begins with #. If it is a prompt, write a \\ "
+            "before the #; if not, a space after it"
+        )
 
 
-def _csv(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unreadable]:
-    reader = csv.reader((line for _, line in lines), strict=True)
-    header: list[str] | None = None
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            cure = 'put cells with commas, quotes or line breaks in "quotes", and write "" for a quote'
-            raise Unreadable(Place(shown, line), f"it is no valid CSV: {error}", cure) from None
-        if not any(cell.strip() for cell in cells):
-            continue
-        if header is None:
-            header = _header(cells, Place(shown, line))
-        elif len(cells) == len(header):
-            yield Row(shown, line, {name: cell.strip() for name, cell in zip(header, cells, strict=True)})
-        else:
-            message = f"the row has {len(cells)} cells, the header has {len(header)}"
-            yield Unreadable(Place(shown, line), message, 'add or remove commas; a cell with a comma needs "quotes"')
-    if header is None:
-        raise Unreadable(Place(shown), "the file is empty", "write a header line and a row for each prompt")
-
-
-def _header(cells: list[str], place: Place) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    for index, name in enumerate(names):
-        if not name:
-            raise Unreadable(place, f"column {index + 1} has no name", "name each column in the first line")
-        if name in names[:index]:
-            raise Unreadable(place, f"two columns are named {name!r}", "give each column a name of its own")
-    return names
-
-
-def _jsonl(lines: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unreadable]:
+def _jsonl(found: Iterator[tuple[int, str]], shown: str) -> Iterator[Row | Unreadable]:
     decoder = json.JSONDecoder(
         object_pairs_hook=_pairs, parse_int=read_scalar, parse_float=read_scalar, parse_constant=_no_number
     )
-    for number, line in lines:
+    first = True
+    for number, line in found:
         if not line.strip():
             continue
-        try:
-            cells = decoder.decode(line.rstrip())
-        except json.JSONDecodeError as error:
-            yield Unreadable(Place(shown, number, error.colno), f"it is no valid JSON: {error.msg}", _JSONL_CURE)
-        except (_Refused, RecursionError) as error:
-            message = str(error) if isinstance(error, _Refused) else "it is nested too deep"
-            yield Unreadable(Place(shown, number), message, _JSONL_CURE)
-        else:
-            if isinstance(cells, dict):
-                yield Row(shown, number, cells)
-            else:
-                yield Unreadable(Place(shown, number), "the line is no mapping", _JSONL_CURE)
+        if first:
+            _check_form(line.strip(), Place(shown, number))
+            first = False
+        yield _object(decoder, line.rstrip(), shown, number)
+
+
+def _object(decoder: json.JSONDecoder, line: str, shown: str, number: int) -> Row | Unreadable:
+    if line.count("[") + line.count("{") > DEEPEST and _depth(line) > DEEPEST:
+        return Unreadable(Place(shown, number), f"it is nested more than {DEEPEST} levels deep", _JSONL_CURE)
+    try:
+        cells = decoder.decode(line)
+    except json.JSONDecodeError as error:
+        return Unreadable(Place(shown, number, error.colno), f"not valid JSON: {error.msg}", _JSONL_CURE)
+    except _Refused as error:
+        return Unreadable(Place(shown, number), str(error), _JSONL_CURE)
+    if isinstance(cells, dict):
+        return Row(shown, number, cells)
+    return Unreadable(Place(shown, number), "the line is no mapping", _JSONL_CURE)
 
 
 _JSONL_CURE = 'write one {"column": "value", …} a line'
+
+
+def _check_form(line: str, place: Place) -> None:
+    """Refuse a file that is JSON, and not a line of it for each row, by its first line."""
+    if line.startswith("["):
+        raise Unreadable(place, "this is a JSON array", f"{_JSONL_CURE}; jq -c '.[]' FILE makes that of an array")
+    if line == "{":
+        raise Unreadable(place, "an object goes on over several lines", f"{_JSONL_CURE}; jq -c . FILE does that")
+
+
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
+
+
+def _depth(line: str) -> int:
+    """How deep the lists and mappings of a line are nested."""
+    depth = most = 0
+    for token in _BRACKET.finditer(line):
+        if token[0] in "[{":
+            depth += 1
+            most = max(most, depth)
+        elif token[0] in "]}":
+            depth -= 1
+    return most
 
 
 class _Refused(Exception):

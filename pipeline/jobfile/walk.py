@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pipeline.jobfile import checks, entries, items
 from pipeline.jobfile.checks import Level
+from pipeline.jobfile.columns import Columns
 from pipeline.jobfile.entries import Entry, Said
 from pipeline.jobfile.mistakes import MOST, Enough, Mistakes, Source
 from pipeline.jobfile.scalars import shown
@@ -20,7 +21,7 @@ from pipeline.wanted import Wanted
 MOST_ITEMS = 1_000_000
 """Items a job may make."""
 
-_UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]|\r(?!\n)")
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Walk:
         mistakes: Where to note what is wrong.
         used: The variables that some prompt uses.
         whole: Whether every row could be read; only then a variable can be said to be unused.
+        unused: Each included file with columns that nothing uses, and these.
         wanted: Gets all the items, as long as nothing is wrong.
     """
 
@@ -41,6 +43,7 @@ class Walk:
     mistakes: Mistakes
     used: set[str] = field(default_factory=set)
     whole: bool = True
+    unused: dict[str, tuple[str, ...]] = field(default_factory=dict)
     wanted: Wanted = field(default_factory=Wanted)
     _items: int = 0
     _keys: set[int] = field(default_factory=set)
@@ -62,9 +65,8 @@ class Walk:
 
     def _rows(self, entry: Entry, source: Source, used: set[str]) -> bool:
         """Walk through an included file, and tell whether all of it could be read."""
-        sound, number = True, 0
-        if entry.said.prompt is not None:
-            used.update(entry.said.prompt.names)
+        sound, number, columns = True, 0, Columns()
+        used.update(entry.said.names)
         for found in entries.of_rows(entry, self.mistakes):
             number += 1
             if found is None:
@@ -72,18 +74,24 @@ class Walk:
                 continue
             row_entry, own, row = found
             level = Level(row_entry, own, row, source, self.any_model, tuple(row.cells))
+            columns.see(row, level.columns)
             if own.asks:
                 checks.check(level, self.mistakes)
             self._concrete(level, used)
         if not number:
             self.mistakes.add(entry.place, f"{entry.name}.file has no rows", "write a row for each prompt")
+        if sound:
+            unused = columns.unused(used, entry.model, self.mistakes)
+            # What one entry does not use of a file, another may.
+            known = self.unused.get(entry.shown, unused)
+            self.unused[entry.shown] = tuple(name for name in unused if name in known)
         return sound
 
     def _concrete(self, level: Level, used: set[str]) -> None:
         prompt = level.entry.said.prompt
         if prompt is None:
             return
-        used.update(prompt.names)
+        used.update(level.entry.said.names)
         if not checks.variables(level, self.mistakes):
             return
         self._items += items.number_of(level.entry)
@@ -159,5 +167,8 @@ class Walk:
             first = first_stem.get(stem.casefold(), item)
             if first.key != item.key:
                 message = f"{shown(item.prompt)} would be the file {stem}, as the one at {first.place}"
-                self.mistakes.add(item.place, message, "give one of them another id")
+                cure = "give one of them another id"
+                if item.place == first.place:  # Then both are of one entry, and have the same id by nature.
+                    cure = "let the values differ in more, or write an id with {variables} in it"
+                self.mistakes.add(item.place, message, cure)
                 return

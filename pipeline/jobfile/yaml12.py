@@ -6,34 +6,40 @@ make objects, duplicate keys) before anything is made of it. PyYAML's own compos
 nesting.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
+from pipeline.jobfile import syntax
 from pipeline.jobfile.mistakes import Mistakes, dotted
 from pipeline.jobfile.scalars import Scalar, read_scalar
+from pipeline.jobfile.syntax import DEEPEST, TOO_DEEP, BadYaml
 from pipeline.model import Place
-
-DEEPEST = 20
-"""Levels of nesting."""
 
 MOST_COPIES = 100_000
 """Nodes that aliases and merge keys may add to what is written."""
 
+_COMMENT = re.compile(r"[ \t]+(#[^\r\n]*)")
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(
     {None, "!", *(_PREFIX + name for name in ("str", "int", "float", "bool", "null", "seq", "map"))}
 )
 
 
-class BadYaml(Exception):
-    """The file is no YAML that a job may be written in: where, what was found, and the cure."""
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment behind a text without quotes, on its line.
 
-    def __init__(self, place: Place, message: str, cure: str) -> None:
-        super().__init__(message)
-        self.place, self.message, self.cure = place, message, cure
+    Attributes:
+        at: Line and column of its #, counted from 1.
+        text: What it says, the # included.
+    """
+
+    at: tuple[int, int]
+    text: str
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Node:
         column: Counted from 1.
         size: Nodes in it, itself and what aliases repeat included.
         merged: Names that a merge key brought and the mapping's own may override.
+        comment: What follows a scalar without quotes on its line.
     """
 
     value: "str | Scalar | list[Node] | dict[str, tuple[Node, Node]] | None"
@@ -52,6 +59,7 @@ class Node:
     column: int
     size: int = 1
     merged: frozenset[str] = frozenset()
+    comment: Comment | None = None
 
     def plain(self) -> Any:
         """The same as lists, dicts and scalars."""
@@ -118,22 +126,7 @@ def read(text: str, file: str, mistakes: Mistakes) -> Document:
         place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise BadYaml(place, f"character {error.character:#04x} can't be in YAML", "remove it") from None
     except yaml.MarkedYAMLError as error:
-        raise _syntax(error, file) from None
-
-
-def _syntax(error: yaml.MarkedYAMLError, file: str) -> BadYaml:
-    mark, began = error.problem_mark, error.context_mark
-    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-    context = f" {error.context}" if error.context else ""
-    since = f" from line {began.line + 1} on" if began and mark and began.line != mark.line else ""
-    tab = "tab" in (error.problem or "") or "cannot start any token" in (error.problem or "")
-    cure = "indent with spaces, and quote text that begins with @ ` or %" if tab else _SYNTAX_CURE
-    return BadYaml(
-        place, f"it is no valid YAML:{context}{since}{',' if context or since else ''} {error.problem}", cure
-    )
-
-
-_SYNTAX_CURE = 'check the indentation, and put text that holds ": " or begins with [ { & * ! in quotes'
+        raise syntax.diagnosed(error, text, file) from None
 
 
 def _position(event: yaml.Event) -> tuple[int, int]:
@@ -147,6 +140,7 @@ class _Composer:
 
     def __init__(self, text: str, file: str, mistakes: Mistakes) -> None:
         self._parser = CParser(text)
+        self._text = text
         self._file = file
         self._mistakes = mistakes
         self._anchors: dict[str, Node | None] = {}
@@ -193,10 +187,20 @@ class _Composer:
         self._check_tag(event)
         plain = event.implicit[0] or event.tag not in (None, "!", _PREFIX + "str")
         value = read_scalar(event.value) if plain else event.value
-        node = Node(value, *_position(event))
+        node = Node(value, *_position(event), comment=self._comment(event) if event.implicit[0] else None)
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
+
+    def _comment(self, event: yaml.ScalarEvent) -> Comment | None:
+        """The comment that ends a scalar without quotes, if one does."""
+        end = event.end_mark
+        if end is None or self._text[end.index : end.index + 1] not in (" ", "\t"):
+            return None
+        found = _COMMENT.match(self._text, end.index)
+        return (
+            Comment((end.line + 1, end.column + found.start(1) - end.index + 1), found[1].rstrip()) if found else None
+        )
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
         if event.anchor not in self._anchors:
@@ -206,7 +210,7 @@ class _Composer:
             raise BadYaml(self._at(event), f"*{event.anchor} stands inside what it repeats", "write it out")
         self._copied(node.size, event)
         # The same node at another place: an error in it names where it is repeated.
-        return Node(node.value, *_position(event), node.size)
+        return Node(node.value, *_position(event), node.size, comment=node.comment)
 
     def _copied(self, nodes: int, event: yaml.Event | None = None) -> None:
         self._copies += nodes
@@ -217,7 +221,7 @@ class _Composer:
     def _begin(self, event: yaml.CollectionStartEvent) -> None:
         self._check_tag(event)
         if len(self._open) >= DEEPEST:
-            raise BadYaml(self._at(event), f"it is nested more than {DEEPEST} levels deep", "a job needs four or five")
+            raise BadYaml(self._at(event), *TOO_DEEP)
         mapping = isinstance(event, yaml.MappingStartEvent)
         node = Node({} if mapping else [], *_position(event))
         if event.anchor:

@@ -16,6 +16,9 @@ TRANSPORT = frozenset({"convert_base64_to_url", "provider", "response_format", "
 COUNTS = ("num_images", "n")
 """The names under which models take the number of images."""
 
+_KEYS = frozenset({"model", "prompt", "aspect_ratio", "seed", *COUNTS})
+"""Parameters of a request that a job has keys of its own for."""
+
 
 @dataclass(frozen=True)  # without slots, which `cached_property` can't do with
 class Model:
@@ -57,6 +60,11 @@ class Model:
         """The most characters a prompt may have, or None where no limit is documented."""
         longest: int | None = self.parameters.get("prompt", {}).get("maxLength")
         return longest
+
+    @cached_property
+    def further(self) -> tuple[str, ...]:
+        """The parameters that a job may set by their own names."""
+        return tuple(name for name in self.parameters if name not in _KEYS)
 
     @cached_property
     def count_parameter(self) -> str | None:
@@ -149,9 +157,10 @@ class Model:
         }
 
     def _known_names(self, name: str) -> str:
-        choices = list(self.parameters)
-        likely = rules.nearest(name, choices)
-        return f"did you mean {likely}?" if likely else f"it has {', '.join(choices)}"
+        likely = rules.nearest(name, self.further)
+        if likely:
+            return f"did you mean {likely}?"
+        return f"it has {', '.join(self.further)}" if self.further else "remove it: it has no further parameters"
 
 
 def _canonical(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """Values against what a model documents of its parameters: a type, bounds, choices, lengths."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 Spec = Mapping[str, Any]
@@ -9,6 +10,8 @@ Spec = Mapping[str, Any]
 
 Violation = tuple[str, str, str]
 """The parameter (`image_size.width` for a part of one), what was found, and the cure."""
+
+_WORD_ENDS = re.compile(r"[_\s-]+")
 
 _WORDS = {
     "string": "text",
@@ -46,10 +49,24 @@ def shown(value: Any) -> str:
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:
-    """The choice that a misspelt word most likely meant, or None; upper and lower case count as the same."""
+    """The choice that a misspelt word most likely meant, or None; upper and lower case count as the same.
+
+    Of names of several words, as `negative_prompt` and `enhance_prompt`, the words that differ must be near each other:
+    what they share says nothing.
+    """
     folded = {choice.casefold(): choice for choice in reversed(choices)}
-    found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    found = get_close_matches(word.casefold(), folded, n=3, cutoff=0.6)
+    return next((folded[near] for near in found if _same_words(word.casefold(), near)), None)
+
+
+def _same_words(one: str, other: str) -> bool:
+    """Whether each word of a name is like the word of the other name at its place."""
+    mine, theirs = _WORD_ENDS.split(one), _WORD_ENDS.split(other)
+    if len(mine) == len(theirs) == 1:
+        return True
+    if len(mine) != len(theirs):
+        return SequenceMatcher(None, "".join(mine), "".join(theirs)).ratio() >= 0.85
+    return all(SequenceMatcher(None, *pair).ratio() >= 0.6 for pair in zip(mine, theirs, strict=True))
 
 
 def _is(value: Any, kind: str | None) -> bool:

@@ -243,13 +243,18 @@ def _removing(name: str) -> Callable[[dict[str, str]], None]:
     return how
 
 
-def crash(trace: Sequence[Event], chance: random.Random, keep: float) -> Disk:
-    """The disk after a crash at the end of `trace`; each step that is not durable is kept with probability `keep`."""
-    size: dict[str, int] = {}  # bytes of each file, by its first name
-    synced: dict[str, int] = {}
-    names = _Names()
-    ledger = Event("ledger")
-    for event in trace:
+class Replay:
+    """A trace, step by step; at any of them the power may fail, as often as one likes."""
+
+    def __init__(self) -> None:
+        self._size: dict[str, int] = {}  # bytes of each file, by its first name
+        self._synced: dict[str, int] = {}
+        self._names = _Names()
+        self._ledger = Event("ledger")
+
+    def step(self, event: Event) -> None:
+        """Do the next step."""
+        names, size, synced = self._names, self._size, self._synced
         file = names.now.get(event.old or event.name)
         if event.kind == "create":
             file = f"{event.name}#{len(size)}"
@@ -260,17 +265,21 @@ def crash(trace: Sequence[Event], chance: random.Random, keep: float) -> Disk:
         elif event.kind == "folder":
             names.sync(event.name)
         elif event.kind == "ledger":
-            ledger = event
+            self._ledger = event
         elif file is not None:
             _step(event, file, names, size, synced)
-    left = names.after(chance, keep)
-    files = {name: file for name, file in left.items() if file != FOLDER}
-    sizes = {
-        name: chance.choice((synced[file], size[file], chance.randint(synced[file], size[file])))
-        for name, file in files.items()
-    }
-    found = ledger if left.get(STATE) == FOLDER else Event("ledger")
-    return Disk(sizes, {name: size[file] for name, file in files.items()}, found)
+
+    def crash(self, chance: random.Random, keep: float) -> Disk:
+        """The disk after a crash now; each step that is not durable is kept with probability `keep`."""
+        size, synced = self._size, self._synced
+        left = self._names.after(chance, keep)
+        files = {name: file for name, file in left.items() if file != FOLDER}
+        sizes = {
+            name: chance.choice((synced[file], size[file], chance.randint(synced[file], size[file])))
+            for name, file in files.items()
+        }
+        found = self._ledger if left.get(STATE) == FOLDER else Event("ledger")
+        return Disk(sizes, {name: size[file] for name, file in files.items()}, found)
 
 
 def _step(event: Event, file: str, names: _Names, size: dict[str, int], synced: dict[str, int]) -> None:

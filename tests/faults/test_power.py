@@ -1,5 +1,6 @@
 """The power fails at every step of a run: nothing that was paid for is forgotten, and nothing torn is called saved."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from pipeline.errors import StorageFailed
 from pipeline.ledger import Ledger
 from pipeline.sandbox import Sandbox
-from tests.faults.power import OUTPUT, STATE, Event, Recorder, crash, faults_of
+from tests.faults.power import OUTPUT, STATE, Event, Recorder, Replay, faults_of
 from tests.faults.scale import count
 from tests.runs.site import Site, faults
 
@@ -49,9 +50,13 @@ def bad_states(trace: Trace, states: int) -> list[str]:
     print(f"seed {seed}")
     chance = random.Random(seed)
     found: list[str] = []
-    for number in range(states):
-        before = trace[: number % (len(trace) + 1)]
-        found += faults_of(before, crash(before, chance, keep=chance.choice((0.0, 0.5, 1.0))))
+    replay = Replay()
+    for number in range(len(trace) + 1):
+        before = trace[:number]
+        for _ in range(math.ceil(states / (len(trace) + 1))):
+            found += faults_of(before, replay.crash(chance, keep=chance.choice((0.0, 0.5, 1.0))))
+        if number < len(trace):
+            replay.step(trace[number])
     return found
 
 

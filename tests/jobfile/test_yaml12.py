@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.jobfile import yaml12
 from pipeline.jobfile.mistakes import Mistakes
 from pipeline.jobfile.scalars import Scalar, read_scalar, shown, value_of
+from pipeline.jobfile.syntax import BadYaml
 from tests.jobfile.conftest import Write, items
 
 
@@ -141,7 +142,7 @@ def test_digits_are_a_number_in_tens(text: str) -> None:
 
 @given(st.binary(max_size=60))
 def test_no_bytes_whatever_end_in_a_traceback(data: bytes) -> None:
-    with suppress(yaml12.BadYaml):
+    with suppress(BadYaml):
         yaml12.read(data.decode("latin-1"), "job.yaml", Mistakes())
 
 

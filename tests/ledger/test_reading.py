@@ -92,8 +92,10 @@ async def test_a_ledger_that_has_left_something_in_its_log_is_not_read_without_i
 
 async def test_a_reader_can_write_nothing(path: Path) -> None:
     await fill(path, saved_row())
-    with LedgerReader(path) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with LedgerReader(path) as reader, pytest.raises(sqlite3.Error):
         reader._reader.execute("DELETE FROM images")
+    with LedgerReader(path) as reader:
+        assert list(reader.saved_images()) == [saved_row()]
 
 
 async def test_images_are_told_apart_by_key_and_index(path: Path) -> None:
@@ -182,7 +184,7 @@ def test_a_ledger_that_breaks_while_it_is_read_is_a_storage_error(
     with closing(sqlite3.connect(path)) as connection:
         for table in ("images", "attempts", "recipes", "runs"):
             connection.execute(f"ALTER TABLE {table} RENAME TO broken_{table}")
-    with LedgerReader(path) as reader, pytest.raises(StorageFailed, match=r"ledger\.db can't be used: no such table"):
+    with LedgerReader(path) as reader, pytest.raises(StorageFailed, match=r"ledger\.db can't be used"):
         read(reader)
 
 
@@ -192,7 +194,7 @@ async def test_a_ledger_cut_in_half_is_an_error_and_not_an_empty_one(path: Path)
             await ledger.failed(failed_row(number))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StorageFailed, match="malformed"), LedgerReader(path) as reader:
+    with pytest.raises(StorageFailed, match=r"ledger\.db can't be used"), LedgerReader(path) as reader:
         reader.images("key-1")
 
 

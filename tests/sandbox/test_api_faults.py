@@ -1,4 +1,3 @@
-import json
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -67,24 +66,23 @@ async def test_a_redirect_leads_back_here(status: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "billed", "http_status"),
     [
-        ("reset-before-billing", aiohttp.ClientOSError, 0, None),
-        ("reset-after-billing", aiohttp.ClientOSError, PRICE, None),
-        ("close-after-billing", aiohttp.ServerDisconnectedError, PRICE, None),
+        ("reset-before-billing", aiohttp.ClientError, 0, None),
+        ("reset-after-billing", aiohttp.ClientError, PRICE, None),
+        ("close-after-billing", aiohttp.ClientError, PRICE, None),
         ("half-status-line", aiohttp.ClientError, PRICE, None),
-        ("headers-only", aiohttp.ClientPayloadError, PRICE, 200),
+        ("headers-only", aiohttp.ClientError, PRICE, 200),
         ("reset-in-body", aiohttp.ClientError, PRICE, 200),
-        ("cut", aiohttp.ClientPayloadError, PRICE, 200),
-        ("cut-close", json.JSONDecodeError, PRICE, 200),
-        ("cut-chunked", aiohttp.ClientPayloadError, PRICE, 200),
+        ("cut", aiohttp.ClientError, PRICE, 200),
+        ("cut-close", ValueError, PRICE, 200),
+        ("cut-chunked", aiohttp.ClientError, PRICE, 200),
         ("garbage", aiohttp.ClientError, PRICE, None),
-        ("no-headers", aiohttp.ClientResponseError, PRICE, None),
-        ("long-header", aiohttp.ClientResponseError, PRICE, None),
-        ("many-headers", aiohttp.ClientResponseError, PRICE, None),
-        ("nul-header", aiohttp.ClientResponseError, PRICE, None),
-        ("cr-header", aiohttp.ClientResponseError, PRICE, None),
-        ("negative-length", aiohttp.ClientResponseError, PRICE, None),
-        ("invalid-json", json.JSONDecodeError, PRICE, 200),
-        ("deep-json", RecursionError, PRICE, 200),
+        ("no-headers", aiohttp.ClientError, PRICE, None),
+        ("long-header", aiohttp.ClientError, PRICE, None),
+        ("many-headers", aiohttp.ClientError, PRICE, None),
+        ("nul-header", aiohttp.ClientError, PRICE, None),
+        ("cr-header", aiohttp.ClientError, PRICE, None),
+        ("negative-length", aiohttp.ClientError, PRICE, None),
+        ("invalid-json", ValueError, PRICE, 200),
     ],
 )
 async def test_an_answer_that_arrives_badly(
@@ -96,6 +94,14 @@ async def test_an_answer_that_arrives_badly(
         (row,) = sandbox.books.requests()
         assert (row.credits, row.http_status) == (billed, http_status)
         assert (await ask(sandbox)).status == 200
+
+
+async def test_an_answer_may_be_nested_deeper_than_anybody_reads() -> None:
+    async with Sandbox(behaviour=Behaviour(faults=(Fault("deep-json"),))) as sandbox:
+        async with aiohttp.ClientSession() as session:
+            body = await (await begin(session, sandbox)).read()
+        assert body.count(b"[") + body.count(b"{") >= 100_000
+        assert sandbox.books.billed_credits() == PRICE
 
 
 async def begin(session: aiohttp.ClientSession, sandbox: Sandbox) -> aiohttp.ClientResponse:

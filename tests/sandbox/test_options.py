@@ -44,5 +44,5 @@ def test_a_wrong_script_says_what_is_wrong(tmp_path: Path, text: str, says: str)
 
 
 def test_a_script_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
+    with pytest.raises(UsageError, match=r"nowhere\.yaml"):
         read_script(tmp_path / "nowhere.yaml")
