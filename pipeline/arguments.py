@@ -172,6 +172,9 @@ def _status_parser(commands: Any) -> None:
 def _verify_parser(commands: Any) -> None:
     made = _add(commands, "verify", "read every file and compare it with the manifest")
     _folder_options(made)
+    made.add_argument(
+        "--decode", action="store_true", help="decode every picture too, with Pillow, in a process of its own"
+    )
 
 
 def _audit_parser(commands: Any) -> None:

@@ -149,7 +149,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from pipeline.commands.verify import verify
 
-    found = verify(_source(arguments))
+    found = verify(_source(arguments), decode=arguments.decode)
     _report(arguments, found.as_dict(), found.lines())
     return 0 if found.sound else 1
 

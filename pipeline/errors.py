@@ -128,7 +128,7 @@ class GiveUp(PipelineError):
 
     CAUSES: ClassVar[dict[str, str]] = {
         "rejected": "the API refused the request itself (400, 404, 422 …)",
-        "moderated": "the API refused the prompt for its content",
+        "moderated": "the API refused the prompt, or its own picture, for its content",
         "filtered": "the answer held no picture, twice",
         "maybe-billed": "may have been billed without an answer, and no log can tell",
         "lost": "paid for, but its answer or its picture can't be had any more",

@@ -165,6 +165,10 @@ class EncodedImage(Protocol):
         """
         ...
 
+    def raw(self) -> Iterator[bytes]:
+        """The text itself, piece by piece: what is kept of one that can't be decoded."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
@@ -304,6 +308,8 @@ class Job:
         limits: How fast, how much and how long a run may go.
         proxy: The HTTP proxy for all requests, `none` for no proxy; None for what the environment says.
         user_agent: The name that servers see; None for the program's own.
+        check: How each picture is checked before it gets its name: `structure` reads it as a container, `decode`
+            decodes it too.
         notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
         unused_columns: For each included file that has columns which nothing uses, by its name in errors, these.
     """
@@ -315,6 +321,7 @@ class Job:
     limits: Limits
     wanted: "Wanted"
     state_dir: Path | None = None
+    check: Literal["structure", "decode"] = "structure"
     digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
     proxy: str | None = None

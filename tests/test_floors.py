@@ -53,7 +53,7 @@ EXCEPTIONS = {
 FOREIGN = {
     "aiohttp": {"web", "resolver", "api", "download", "sandbox"},
     "anyio": None,  # anywhere
-    "PIL": {"sandbox"},
+    "PIL": {"sandbox", "picture"},
     "pydantic": {"jobfile"},
     "pydantic_core": {"jobfile"},
     "sqlite3": {"ledger", "sandbox", "wanted"},

@@ -57,6 +57,10 @@ class EncodedPicture:
         blocks = _without_percent(blocks) if percent else blocks
         yield from blocks if plain else _decoded(blocks)
 
+    def raw(self) -> Iterator[bytes]:
+        """The text itself, piece by piece: what is kept of one that can't be decoded."""
+        return self._text()
+
     def _text(self) -> Iterator[bytes]:
         """Its characters, unescaped."""
         at, size = 0, len(self.span)

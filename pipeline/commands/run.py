@@ -131,7 +131,17 @@ class Run:
             async with AsyncExitStack() as stack:
                 limits = self.job.limits
                 producer = await wire(
-                    self.id, limits, work.tokens, self.endpoint, store, ledger, gate, record, progress.note, stack
+                    self.id,
+                    limits,
+                    work.tokens,
+                    self.endpoint,
+                    store,
+                    ledger,
+                    gate,
+                    record,
+                    progress.note,
+                    stack,
+                    self.job.check,
                 )
                 asker = producer.asker
                 work.planner = replace(work.planner, base=asker.base)

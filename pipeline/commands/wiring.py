@@ -7,12 +7,13 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import anyio
+import anyio.to_thread
 
 from pipeline import models, web
 from pipeline.api.account import Account
 from pipeline.api.client import PATH, Client
 from pipeline.budget import Budget, LostBudget, cap_of
-from pipeline.download import Downloads
+from pipeline.download import Decode, Downloads
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
 from pipeline.limits.unusable import UnusableStreak
@@ -20,6 +21,7 @@ from pipeline.model import Limits, Record
 from pipeline.names import NameKeeper
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
+from pipeline.picture import Picture
 from pipeline.produce import SETTLE, SETTLE_IN_SANDBOX, Asker, Lookup, Producer, Settler
 from pipeline.settings import SANDBOX, Endpoint
 from pipeline.store import Store
@@ -36,12 +38,15 @@ async def wire(
     on_record: Callable[[Record], None],
     note: Callable[[str], None],
     stack: AsyncExitStack,
+    check: str = "structure",
 ) -> Producer:
     """A producer for one run; what it needs is closed by `stack`. `planned`: tokens that the whole run would cost.
 
     Raises:
-        UsageError: The sandbox is asked for and its painter is not installed.
+        UsageError: The sandbox is asked for and its painter is not installed, or pictures are to be decoded and there
+            is no decoder.
     """
+    decode = _decode(stack) if check == "decode" else None
     base = endpoint.base_or_sandbox
     endpoint, locate = await start(endpoint, store.state / "sandbox", stack)
     api = await stack.enter_async_context(
@@ -86,13 +91,32 @@ async def wire(
         ledger=ledger,
         names=NameKeeper(store, ledger),
         gate=gate,
-        downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only),
+        downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only, decode=decode),
         locate=locate,
         fetch_slots=anyio.Semaphore(limits.downloads, fast_acquire=True),
         settler=settler,
         on_record=on_record,
         note=note,
     )
+
+
+def _decode(stack: AsyncExitStack) -> Decode:
+    """Decodes pictures in a process that ends with the run.
+
+    Raises:
+        UsageError: There is no decoder.
+    """
+    # Imported here: only a job that asks for it needs another process.
+    from pipeline.picture.decoding import Decoder
+
+    decoder = stack.enter_context(Decoder())
+    # One picture at a time, so the others wait here, and not in the threads that land files.
+    one = anyio.CapacityLimiter(1)
+
+    async def decode(path: Path, picture: Picture) -> None:
+        await anyio.to_thread.run_sync(decoder.check, path, picture, limiter=one, abandon_on_cancel=True)
+
+    return decode
 
 
 def settle_seconds(limits: Limits, base: str) -> float:

@@ -13,6 +13,14 @@ from pipeline.web import AddressRefused
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _LATER = frozenset({408, 425, 429})
+_NO_CONTENT = frozenset({204, 205})
+NOT_SATISFIABLE = 416
+_NOT_THERE = "the picture is not there, or not yet, or no longer"
+_MEANS = {
+    401: "it wants a password",
+    403: "it may not be fetched: not yet, no longer, or not by this machine",
+    451: "it is withheld for legal reasons",
+}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -31,22 +39,21 @@ class Version:
 
 
 def refusal(status: int, headers: Mapping[str, str], where: str) -> DownloadBroken | None:
-    """The error that a status stands for, or None where the answer carries the picture.
+    """The error that a status stands for, or None where the answer may carry the picture.
 
-    A 4xx says that the picture is not there. A server behind a cache may say so of a picture that is there a moment
-    later: so it is worth another try, and final only when no try is left.
+    A 4xx says that the picture is not there, and so does an answer without content. A server behind a cache may say
+    so of a picture that is there a moment later, and one that refuses everybody of all of them: it proves nothing.
     """
-    if status in (200, 206):
-        encoding = headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding in ("", "identity"):
-            return None
-        return DownloadBroken(f"{where} sends the picture compressed, unasked")
+    if 200 <= status < 300 and status not in _NO_CONTENT:
+        return None
     if status in _LATER or status >= 500:
         pause = parse_retry_after(headers.get("Retry-After"), headers.get("Date"))
         return DownloadBroken(f"{where} answers {status}", pause)
-    if 400 <= status < 500 and status != 416:
-        return DownloadBroken(f"{where} answers {status}: the picture is not there, or not yet", refused=True)
-    return DownloadBroken(f"{where} answers {status} where a picture was expected")
+    if status == NOT_SATISFIABLE:
+        return DownloadBroken(f"{where} answers {status} where a picture was expected")
+    if 400 <= status < 500:
+        return DownloadBroken(f"{where} answers {status}: {_MEANS.get(status, _NOT_THERE)}", refused=True)
+    return DownloadBroken(f"{where} answers {status} where a picture was expected", refused=True)
 
 
 def version(headers: Mapping[str, str]) -> Version:
@@ -80,12 +87,37 @@ def translated(where: str, error: Exception) -> TryAgain | GiveUp:
             why = "its host name can't be looked up"
         case aiohttp.ClientConnectorCertificateError():
             why = "its certificate is not to be trusted"
+        case aiohttp.ClientSSLError():
+            why = "no secure connection comes about (TLS)"
         case TimeoutError():
             why = "it took too long"
         case aiohttp.ClientConnectorError():
             why = f"can't connect: {error.os_error.strerror or type(error.os_error).__name__}"
         case aiohttp.ClientPayloadError() | aiohttp.ClientConnectionError():
             why = "the connection was cut"
+        case aiohttp.ClientResponseError():
+            why = f"no proper HTTP answer: {_improper(error.message)}"
         case _:
             why = f"no proper HTTP answer ({type(error).__name__})"
     return DownloadBroken(f"{where}: {why}")
+
+
+_IMPROPER = (
+    ("Got more than", "a line of its head is too long"),
+    ("Too many headers", "it has too many header fields"),
+    ("Duplicate Content-Length", "it names its length twice"),
+    ("Content-Length can't be present", "it names its length in two ways that exclude each other"),
+    ("Content-Length overflow", "the length that it names is beyond all measure"),
+    ("Invalid character in Content-Length", "the length that it names is no number"),
+    ("Invalid character in chunk", "a chunk of its body is malformed"),
+    ("Data after", "more comes than the length that it names"),
+    ("Bad status line", "it does not begin as one"),
+    ("Invalid header", "a header field of it has a name or a value that none may have"),
+    ("Invalid HTTP header", "a header field of it has a name or a value that none may have"),
+)
+"""How aiohttp's reasons begin, and what they mean. What comes after those words is the server's own."""
+
+
+def _improper(message: str) -> str:
+    found = (words for start, words in _IMPROPER if message.lstrip().startswith(start))
+    return next(found, "its head or its framing breaks the rules of HTTP")

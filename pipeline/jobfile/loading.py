@@ -134,6 +134,7 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         limits=Limits(**{name: value for name, value in spec.limits.model_dump().items() if value is not None}),
         wanted=walk.wanted,
         state_dir=state_dir,
+        check=spec.check,
         digests=digests,
         given={key: str(value) for key, value in instead.items() if key != "limits"},
         proxy=spec.proxy,

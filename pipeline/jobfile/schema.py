@@ -149,6 +149,8 @@ class JobSpec(_Strict):
         variables: What `{name}` in a prompt stands for; a list makes one picture of each value.
         prompts: The prompts: a text, or a mapping.
         limits: How fast, how much and how long a run may go.
+        check: `structure` checks each picture as a container, at no cost; `decode` decodes it too, with Pillow, in a
+            process of its own.
     """
 
     name: Id | None = None
@@ -163,6 +165,7 @@ class JobSpec(_Strict):
     variables: Variables = Field(default_factory=dict)
     prompts: Annotated[list[PromptSpec], Field(min_length=1)]
     limits: LimitsSpec = LimitsSpec()
+    check: Annotated[Literal["structure", "decode"], BeforeValidator(values.text)] = "structure"
 
 
 def schema() -> dict[str, Any]:

@@ -18,12 +18,22 @@ class BrokenPicture(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a whole picture says of itself. `suffix` holds its dot: `.png`."""
+    """What a whole picture says of itself.
+
+    Attributes:
+        mime_type: By its bytes.
+        suffix: With its dot: `.png`.
+        width: Pixels.
+        height: Pixels.
+        flaw: What is wrong with it that decoders forgive; None where nothing is. It may be how the encoder writes, or
+            the mark that a damaged transfer has left: the same bytes once more tell the two apart.
+    """
 
     mime_type: str
     suffix: str
     width: int
     height: int
+    flaw: str | None = None
 
 
 def dimensions(width: int, height: int) -> tuple[int, int]:

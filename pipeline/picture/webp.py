@@ -4,6 +4,9 @@ import struct
 
 from pipeline.picture.source import BrokenPicture, Picture, Source, Steps, dimensions
 
+_CHUNK = 8
+"""Bytes of a chunk before its data: its type and its length."""
+
 _PIXELS = frozenset({b"VP8 ", b"VP8L", b"ANMF"})
 
 
@@ -23,9 +26,14 @@ def walk(source: Source) -> Steps[Picture]:
     size: tuple[int, int] | None = None
     pixels = False
     while left:
-        kind, length = struct.unpack("<4sI", (yield from source.take(8)))
-        padded = length + length % 2
-        left -= 8 + padded
+        if left < _CHUNK and pixels:
+            # Too few bytes for a chunk: padding that was counted in.
+            yield from source.skip(left)
+            break
+        kind, length = struct.unpack("<4sI", (yield from source.take(_CHUNK)))
+        # Some encoders leave out the pad byte of the last chunk, which decoders do not miss.
+        padded = length + (length % 2 if left != _CHUNK + length else 0)
+        left -= _CHUNK + padded
         if left < 0:
             raise BrokenPicture("a chunk in it is longer than the file")
         pixels = pixels or kind in _PIXELS
@@ -51,7 +59,12 @@ def _size(source: Source, kind: bytes, length: int) -> Steps[tuple[tuple[int, in
             raise BrokenPicture("its VP8L chunk is damaged")
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     else:
-        if head[0] & 1 or head[3:6] != b"\x9d\x01\x2a":
+        if head[3:6] != b"\x9d\x01\x2a" or not _shown(int.from_bytes(head[:3], "little"), length):
             raise BrokenPicture("its VP8 chunk is damaged")
         width, height = (side & 0x3FFF for side in struct.unpack("<HH", head[6:10]))
     return dimensions(width, height), 10
+
+
+def _shown(tag: int, length: int) -> bool:
+    """Whether a frame tag (RFC 6386, 9.1) is that of a picture: a key frame of a known version, shown, and not cut."""
+    return not tag & 1 and tag >> 1 & 7 <= 3 and bool(tag >> 4 & 1) and tag >> 5 < length

@@ -1,5 +1,6 @@
 """What can go wrong with a download, kind by kind: each gets the right answer and sends something else."""
 
+import secrets
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
@@ -88,7 +89,8 @@ async def _garbage(download: Download) -> web.StreamResponse:
 async def _bit_flip(download: Download) -> web.StreamResponse:
     data = bytearray(content(download.response))
     if data:
-        data[len(data) // 2] ^= 0x10
+        # Another one each time: the same damage twice would be the server's own file, not the way to it.
+        data[len(data) // 2 + secrets.randbelow(max(len(data) // 4, 1))] ^= 0x10
     return _instead(download, bytes(data))
 
 

@@ -94,7 +94,7 @@ KINDS: dict[str, str] = {
     "cdn-no-answer": "the connection is reset before a byte of the answer",
     "cdn-hang": "never answered",
     "cdn-garbage": "something that is no HTTP",
-    "cdn-bit-flip": "one bit in the middle is wrong",
+    "cdn-bit-flip": "one bit in the middle is wrong, another one each time",
     "cdn-html": "status 200 with an HTML page",
     "cdn-json": "status 200 with JSON",
     "cdn-svg": "status 200 with an SVG picture that holds a script",

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import stat
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,12 @@ from pipeline.store.lock import Lock, NoLocks
 from pipeline.store.part import OURS, Part, temporary_name
 from pipeline.store.regular import obstacle_at, other_at
 from pipeline.store.state_folder import QUARANTINE, REPLACED, make_private, require_plain
+
+
+def _holds(path: Path, size: int, digest: str) -> bool:
+    """Whether a file has these bytes; what is no regular file has none."""
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_size == size and digest_of(path) == digest
 
 
 class Store:
@@ -227,8 +234,14 @@ class Store:
         with self._open_handle.translated("remove", self.root / path):
             (self.root / path).unlink(missing_ok=True)
 
-    def quarantine(self, part: Part, name: str) -> Path:
-        """Keep a broken picture in the state folder's `quarantine`, for people to look at.
+    def quarantine(self, part: Part, name: str, digest: str | None = None) -> Path:
+        """Keep a picture that can't be used in the state folder's `quarantine`, for people to look at.
+
+        Args:
+            part: Its bytes.
+            name: The name it gets there.
+            digest: The SHA-256 of its bytes, in hex. Given, a file of the same name with other bytes stays, for it
+                was paid for too: the digest then goes into the name. Without it the new one takes the name.
 
         Returns:
             Where it is now.
@@ -238,6 +251,8 @@ class Store:
         """
         with self._open_handle.translated("write", self.state / QUARANTINE / name):
             path = self._beside(QUARANTINE) / name
+            if digest is not None and os.path.lexists(path) and not _holds(path, part.size, digest):
+                path = path.with_name(f"{path.stem}-{digest[:16]}{path.suffix}")
             if other_at(path):
                 path = path.with_name(f"{secrets.token_hex(6)}-{name}")
             part.move_out(path)

@@ -40,12 +40,17 @@ class Part:
         self.size = 0
 
     @property
+    def path(self) -> Path:
+        """Where the file is as long as it has not landed."""
+        return self._folder / self._name
+
+    @property
     def _open_fd(self) -> int:
         if self._fd is None:
             raise ValueError(f"{self._name} is closed")
         return self._fd
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append all of `data`, inline: handing it to a thread costs more than the write."""
         rest = memoryview(data)
         with self._handle.translated("write", self._folder):

@@ -18,7 +18,7 @@ def test_ten_failures_are_named_and_the_others_counted() -> None:
     for number in range(SHOWN + 3):
         outcome.add(record(id=f"fox-{number}", status="failed", cause="moderated", error="no\nfoxes"))
     lines = failure_lines(outcome.failed, outcome.failures, "CMD")
-    assert lines[0] == "  failed: 13 moderated — the API refused the prompt for its content"
+    assert lines[0] == "  failed: 13 moderated — the API refused the prompt, or its own picture, for its content"
     assert lines[1] == "    fox-0: moderated: no\\nfoxes"
     assert lines[SHOWN + 1] == "    and 3 more"
     assert lines[-1] == "    CMD"

@@ -4,6 +4,8 @@ import ssl
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from pipeline.download import answer
 from pipeline.download.answer import Version
@@ -12,6 +14,11 @@ from pipeline.web import AddressRefused
 
 KEY = ConnectionKey("cdn.example", 443, True, True, None, None, None)
 WHERE = "https://cdn.example/fox.png"
+
+
+def improper(message: str) -> aiohttp.ClientResponseError:
+    info = aiohttp.RequestInfo(URL(WHERE), "GET", CIMultiDictProxy(CIMultiDict()), URL(WHERE))
+    return aiohttp.ClientResponseError(info, (), status=400, message=message)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,9 @@ WHERE = "https://cdn.example/fox.png"
         (aiohttp.ServerDisconnectedError(), "the connection was cut"),
         (aiohttp.ClientPayloadError("SECRET"), "the connection was cut"),
         (aiohttp.ClientError("SECRET"), r"no proper HTTP answer \(ClientError\)"),
+        (improper("SECRET"), "no proper HTTP answer: its head or its framing breaks the rules of HTTP"),
+        (improper("Got more than 8190 bytes when reading: b'SECRET'"), "no proper HTTP answer: a line .* is too long"),
+        (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError("SECRET")), r"no secure connection comes about \(TLS\)"),
     ],
 )
 def test_what_failed_is_said_in_words_of_our_own(error: Exception, words: str) -> None:
@@ -82,3 +92,22 @@ def test_a_206_goes_on_only_with_the_very_rest_of_the_same_version(
     headers: dict[str, str], known: Version, expected: bool
 ) -> None:
     assert answer.continues(headers, 5, known) is expected
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 418, 451, 499, 204, 205, 300, 304])
+def test_what_says_not_with_the_picture_is_a_refusal_that_may_pass(status: int) -> None:
+    error = answer.refusal(status, {}, WHERE)
+    assert error is not None
+    assert (error.refused, error.cause, str(error).startswith(f"{WHERE} answers {status}")) == (True, "download", True)
+
+
+@pytest.mark.parametrize("status", [408, 416, 425, 429, 500, 502, 503, 504, 520, 599])
+def test_what_says_later_is_no_refusal(status: int) -> None:
+    error = answer.refusal(status, {"Retry-After": "7"}, WHERE)
+    assert error is not None
+    assert (error.refused, error.cause, error.retry_after) == (False, "download", None if status == 416 else 7)
+
+
+@pytest.mark.parametrize("status", [200, 201, 203, 206])
+def test_an_answer_with_content_is_judged_by_its_bytes(status: int) -> None:
+    assert answer.refusal(status, {"Content-Encoding": "utf-8", "Content-Type": "text/html"}, WHERE) is None

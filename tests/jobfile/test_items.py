@@ -346,7 +346,7 @@ def test_the_schema_for_editors_names_every_key() -> None:
     schema = jobfile.schema()
     assert set(schema["properties"]) == {
         *("name", "model", "endpoint", "output", "state_dir", "proxy", "user_agent", "aspect_ratios"),
-        *("parameters", "variables", "prompts", "limits"),
+        *("parameters", "variables", "prompts", "limits", "check"),
     }
     text, mapping = schema["$defs"]["PromptSpec"]["anyOf"]
     assert text == {"type": "string"}
