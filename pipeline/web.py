@@ -9,7 +9,7 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -268,15 +268,24 @@ def malformed(error: Exception) -> str | None:
 
     Nothing of the answer's own bytes is in it: they may hold what the request said.
     """
-    cause = error.__cause__ if isinstance(error, aiohttp.ClientResponseError) else error
-    if isinstance(error, aiohttp.ClientHttpProxyError) or not isinstance(cause, HttpProcessingError):
+    if isinstance(error, aiohttp.ClientHttpProxyError):
         return None
-    said = cause.message.strip().partition("\n")[0]
-    if isinstance(cause, LineTooLong):
+    causes = [one for one in _chain(error) if isinstance(one, HttpProcessingError)]
+    if not causes:
+        return None
+    said = causes[-1].message.strip().partition("\n")[0]
+    if any(isinstance(one, LineTooLong) for one in causes):
         return f"a line of its head is longer than {MAX_HEADER // 1024} KiB"
     if "too many headers" in said.lower():
         return f"its head has more than {MAX_HEADERS} lines"
-    if isinstance(cause, BadStatusLine):
+    if any(isinstance(one, BadStatusLine) for one in causes):
         return "its first line is not the start of an HTTP answer"
     found = _REASON.match(said)
     return f"its head is not valid HTTP ({found[0].strip().lower()})" if found else "its head is not valid HTTP"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those it was made from: aiohttp's parser keeps the first one, which says the kind, in there."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
