@@ -167,7 +167,7 @@ async def test_an_account_that_can_not_pay_ends_the_run_at_once_and_names_the_it
 async def test_an_error_for_now_inside_a_200_is_waited_out_and_was_not_billed(
     site: Site, said: Any, headers: dict[str, str]
 ) -> None:
-    upstream = Upstream(other=in_turn(saying(said, **headers), saying(GOOD)))
+    upstream = Upstream(other=in_turn(saying(said, 200, **headers), saying(GOOD)))
     await asked(site, upstream, "A fox")
     assert site.summary is not None
     assert (site.summary.exit_code, upstream.asked.total()) == (0, 2)
