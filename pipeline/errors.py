@@ -213,8 +213,10 @@ class MaybeBilled(TryAgain):
         price: Tokens it costs by list price, None where unknown.
         booked: Tokens that the budget holds for it.
         age: Seconds since it was sent.
+        malformed: An answer came, and it was not HTTP that can be read.
     """
 
+    malformed: bool = False
     attempt: str = ""
     price: int | None = None
     booked: int = 0

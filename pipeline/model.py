@@ -306,6 +306,8 @@ class Job:
             read.
         given: What was given instead of the job's own `endpoint` and `output`.
         limits: How fast, how much and how long a run may go.
+        proxy: The HTTP proxy for all requests, `none` for no proxy; None for what the environment says.
+        user_agent: The name that servers see; None for the program's own.
         check: How each picture is checked before it gets its name: `structure` reads it as a container, `decode`
             decodes it too.
         notes: What is right as it was read, and may not be what was meant; `run` and `plan` print it.
@@ -322,5 +324,7 @@ class Job:
     check: Literal["structure", "decode"] = "structure"
     digests: Mapping[Path, str | None] = field(default_factory=dict)
     given: Mapping[str, str] = field(default_factory=dict)
+    proxy: str | None = None
+    user_agent: str | None = None
     notes: tuple[str, ...] = ()
     unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

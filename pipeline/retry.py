@@ -8,8 +8,6 @@ backs off for it alone.
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import ParamSpec, TypeVar
 
 import anyio
@@ -34,9 +32,6 @@ BACKOFF_BASE = 1.0
 
 BACKOFF_CAP = 60.0
 """Seconds that any backoff may take, at most."""
-
-RETRY_AFTER_CAP = 86_400.0
-"""Seconds beyond which a `Retry-After` is taken as absurd, and as this."""
 
 FETCHES = 6
 """Downloads of one picture, at most."""
@@ -67,35 +62,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
-
-
-def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
-    """The seconds that a `Retry-After` header asks for, capped at `RETRY_AFTER_CAP`.
-
-    Seconds or an HTTP date (RFC 9110, 10.2.3). A date is read against the answer's own `Date`, so that no clock need
-    be right.
-
-    Returns:
-        At least 0; None where there is no such header, or it can't be read.
-    """
-    value = (value or "").strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value), RETRY_AFTER_CAP)
-    until, now = _http_date(value), _http_date(date or "")
-    if until is None or now is None:
-        return None
-    return min(max((until - now).total_seconds(), 0.0), RETRY_AFTER_CAP)
-
-
-def _http_date(text: str) -> datetime | None:
-    """A date in any of the three forms of HTTP (RFC 9110, 5.6.7); the one without a zone is in UTC like the others."""
-    if not text.isascii():
-        return None
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
 
 
 def full_jitter(number: int, rng: random.Random) -> float:

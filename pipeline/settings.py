@@ -1,16 +1,21 @@
 """What the environment says: the key, the base URL, and where requests go for a job's `endpoint`."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import KeyRefused, UsageError
+from pipeline.proxies import Proxies, by_environment, is_loopback
+from pipeline.version import __version__
 
 KEY_VARIABLES = ("AIML_API_KEY", "AIMLAPI_KEY", "AIMLAPI_API_KEY")
 BASE_VARIABLE = "AIML_API_BASE"
 SANDBOX = "sandbox"
 AIMLAPI = "https://api.aimlapi.com"
+USER_AGENT = f"image-pipeline/{__version__}"
 
 
 class Key:
@@ -39,6 +44,23 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """How requests leave this machine.
+
+    Attributes:
+        user_agent: The name that servers see.
+        proxies: The proxies they go through.
+        cert_file: A file of certificates to trust instead of the system's, None for the system's.
+        cert_dir: A folder of such certificates.
+    """
+
+    user_agent: str = USER_AGENT
+    proxies: Proxies = field(default_factory=Proxies)
+    cert_file: str | None = None
+    cert_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where requests go.
 
@@ -47,12 +69,16 @@ class Endpoint:
         key: The key to send, or None.
         sandbox: Whether it is the project's own sandbox, started for this run.
         needs_key: Whether nothing can be asked without a key.
+        setting: What named the base: `AIML_API_BASE` or `endpoint:`; empty where it is the vendor's own.
+        network: How requests get there.
     """
 
     base: str
     key: Key | None = field(default=None, repr=False)
     sandbox: bool = False
     needs_key: bool = False
+    setting: str = ""
+    network: Network = field(default_factory=Network)
 
     @property
     def private(self) -> bool:
@@ -73,6 +99,15 @@ class Endpoint:
     def base_or_sandbox(self) -> str:
         """Where requests go, as the ledger has it: the sandbox of a run is the same one whatever its port."""
         return SANDBOX if self.sandbox else self.base
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the way there, a line each; empty where all is as usual."""
+        proxies = self.network.proxies
+        if not self.base or is_loopback(urlsplit(self.base).hostname or ""):
+            return ()
+        used = dict.fromkeys(str(proxy) for proxy in (proxies.https, proxies.http) if proxy is not None)
+        return (f"requests go through the proxy {' and '.join(used)}; it looks the names up",) if used else ()
 
     def require_key(self) -> None:
         """Make sure that there is a key where one is needed.
@@ -130,5 +165,21 @@ def resolve(endpoint: str, environ: Mapping[str, str]) -> Endpoint:
         return Endpoint(base="", key=Key("pipeline-sandbox"), sandbox=True)
     key = find_key(environ)
     if endpoint == "aimlapi":
-        return Endpoint(base_url(environ.get(BASE_VARIABLE, "").strip() or AIMLAPI, BASE_VARIABLE), key, needs_key=True)
-    return Endpoint(base_url(endpoint, "endpoint"), key)
+        given = environ.get(BASE_VARIABLE, "").strip()
+        base = base_url(given or AIMLAPI, BASE_VARIABLE)
+        return Endpoint(base, key, needs_key=True, setting=BASE_VARIABLE if given else "")
+    return Endpoint(base_url(endpoint, "endpoint"), key, setting="endpoint:")
+
+
+def network(environ: Mapping[str, str], proxy: str | None = None, user_agent: str | None = None) -> Network:
+    """How requests leave this machine, by the environment and by what a job says of it (`proxy:`, `user_agent:`).
+
+    Raises:
+        UsageError: A proxy can't be used, or what SSL_CERT_FILE or SSL_CERT_DIR names is not there.
+    """
+    file, folder = environ.get("SSL_CERT_FILE") or None, environ.get("SSL_CERT_DIR") or None
+    if file is not None and not Path(file).is_file():
+        raise UsageError(f"SSL_CERT_FILE is {file}, and there is no such file: correct it, or unset it")
+    if folder is not None and not any(Path(part).is_dir() for part in folder.split(os.pathsep)):
+        raise UsageError(f"SSL_CERT_DIR is {folder}, and there is no such folder: correct it, or unset it")
+    return Network(user_agent or USER_AGENT, by_environment(environ, proxy), file, folder)

@@ -1,28 +1,47 @@
 """The only place where HTTP sessions are made: one for the API, one for pictures, with nothing shared between them.
 
-Neither keeps cookies nor reads proxies and passwords from the environment, and neither has a header with a credential
-by default: a default header also goes where a redirect or a picture's URL leads.
+Neither keeps cookies nor reads passwords from the environment (`.netrc`), and neither has a header with a credential
+by default: a default header also goes where a redirect or a picture's URL leads. Which proxy a request goes through
+is decided here for each request (`proxies`), so that redirects are decided about as well.
 """
 
-import asyncio
 import errno
-import ipaddress
+import re
 import socket
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+import ssl
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
+from aiohttp.tracing import Trace
+from yarl import URL
+
+from pipeline.addresses import is_inside, is_metadata, is_public, names_metadata, written_in
+from pipeline.proxies import Proxy
+from pipeline.resolver import DaemonResolver
+from pipeline.settings import Network
 
 CONNECT_TIMEOUT = 30.0
 """Seconds that a connection may take, TLS included."""
 
+MAX_HEADER = 64 * 1024
+"""Bytes that one header line of an answer may have; a browser takes as much."""
+
+MAX_HEADERS = 512
+"""Header lines that an answer may have."""
+
 Address = tuple[int, int, int, str, tuple[Any, ...]]
 """Family, type, protocol, canonical name and socket address, as `getaddrinfo` gives them."""
+
+Guard = Callable[[Address], socket.socket]
+"""Makes the socket to an address, or raises `AddressRefused`."""
+
+Check = Callable[[str, int | None], None]
+"""Looks at the host and port that a proxy is to be asked for, and may raise `AddressRefused`."""
 
 
 @dataclass(slots=True)
@@ -47,7 +66,72 @@ class AddressRefused(PermissionError):
         super().__init__(errno.EACCES, why)
 
 
-def api_session(*, concurrency: int, timeout: float) -> aiohttp.ClientSession:
+class _Connector(aiohttp.TCPConnector):
+    """Connections that go through a proxy where there is one for the URL.
+
+    Args:
+        network: Says through which.
+        guard: Makes the sockets of connections without a proxy.
+        check: Refuses what a proxy must not be asked for; its own address is the user's choice and is not checked.
+    """
+
+    def __init__(self, network: Network, guard: "Guard", check: "Check | None", **options: Any) -> None:
+        self._network = network
+        self._guard = guard
+        self._check = check
+        super().__init__(
+            resolver=DaemonResolver(),
+            socket_factory=self._socket,
+            ssl=_trusted(network),
+            **options,
+        )
+
+    def _socket(self, address: Address) -> socket.socket:
+        return _kept_alive(address) if _VIA_PROXY.get() else self._guard(address)
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """A connection for a request, told which proxy it goes through."""
+        proxy = self._network.proxies.of(req.url.scheme, req.url.raw_host or "", req.url.port)
+        if proxy is None:
+            return await super().connect(req, traces, timeout)
+        if self._check is not None:
+            try:
+                self._check(req.url.raw_host or "", req.url.port)
+            except AddressRefused as refused:
+                raise aiohttp.ClientConnectorError(req.connection_key, refused) from None
+        _send_through(req, proxy, self._network.user_agent)
+        # In a variable of this task: the factory is told the address alone, and a proxy may well have a private one.
+        before = _VIA_PROXY.set(True)
+        try:
+            return await super().connect(req, traces, timeout)
+        finally:
+            _VIA_PROXY.reset(before)
+
+
+_VIA_PROXY: ContextVar[bool] = ContextVar("via_proxy", default=False)
+
+
+def _send_through(req: aiohttp.ClientRequest, proxy: Proxy, user_agent: str) -> None:
+    told = {"User-Agent": user_agent}
+    if proxy.authorization is not None:
+        if req.is_ssl():
+            # For the proxy alone: what is inside the tunnel is for the server.
+            told["Proxy-Authorization"] = proxy.authorization
+        else:
+            req.headers["Proxy-Authorization"] = proxy.authorization
+    req.update_proxy(URL(proxy.url), None, told)
+
+
+def _trusted(network: Network) -> ssl.SSLContext | bool:
+    """Whose certificates are trusted: those that SSL_CERT_FILE and SSL_CERT_DIR name, or else the system's."""
+    if not network.cert_file and not network.cert_dir:
+        return True
+    return ssl.create_default_context(cafile=network.cert_file, capath=network.cert_dir)
+
+
+def api_session(*, concurrency: int, timeout: float, network: Network | None = None) -> aiohttp.ClientSession:
     """The session for paid requests.
 
     Every request has a connection of its own: on one kept alive, a reset would leave open whether it was billed.
@@ -56,42 +140,51 @@ def api_session(*, concurrency: int, timeout: float) -> aiohttp.ClientSession:
     Args:
         concurrency: Requests in flight at once, at most.
         timeout: Seconds for the whole of a request, answer included.
+        network: Through which proxies, and under which name.
     """
+    network = network or Network()
     traces = aiohttp.TraceConfig()
     traces.on_request_headers_sent.append(_note_sent)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            # Two more, so that the account can be asked while all requests wait for their pictures.
-            limit=concurrency + 2,
-            force_close=True,
-            resolver=DaemonResolver(),
-            socket_factory=_kept_alive,
-        ),
+        # Two more, so that the account can be asked while all requests wait for their pictures.
+        connector=_Connector(network, _kept_alive, None, limit=concurrency + 2, force_close=True),
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
         trace_configs=[traces],
+        headers={"User-Agent": network.user_agent},
+        **_alike(),
     )
 
 
-def cdn_session(*, downloads: int, allow_private: bool) -> aiohttp.ClientSession:
+def cdn_session(*, downloads: int, allow_private: bool, network: Network | None = None) -> aiohttp.ClientSession:
     """The session for pictures: connections are reused, bytes come as they are, internal addresses are out of reach.
 
     Args:
         downloads: Downloads in flight at once, at most.
         allow_private: Whether loopback and private addresses may be asked, on any port; only right where the API itself
-            has one. A cloud's metadata service may not be asked even then.
+            has one. A cloud's metadata service may not be asked even then. Of a proxy, the same may be asked for; but
+            it looks names up itself, so that only an address written as such, and names known to lead inside, are told.
+        network: Through which proxies, and under which name.
     """
+    network = network or Network()
+    guard, check = (_no_metadata, _no_metadata_by_proxy) if allow_private else (_public_only, _public_only_by_proxy)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=downloads, resolver=DaemonResolver(), socket_factory=_no_metadata if allow_private else _public_only
-        ),
+        connector=_Connector(network, guard, check, limit=downloads),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
         auto_decompress=False,
-        headers={"Accept-Encoding": "identity"},
+        headers={"Accept-Encoding": "identity", "User-Agent": network.user_agent},
+        **_alike(),
     )
+
+
+def _alike() -> dict[str, Any]:
+    """What both sessions have in common."""
+    return {
+        "cookie_jar": aiohttp.DummyCookieJar(),
+        "trust_env": False,
+        "max_line_size": MAX_HEADER,
+        "max_field_size": MAX_HEADER,
+        "max_headers": MAX_HEADERS,
+    }
 
 
 async def _note_sent(
@@ -142,106 +235,57 @@ def _no_metadata(address: Address) -> socket.socket:
     return _kept_alive(address)
 
 
-def is_metadata(address: str) -> bool:
-    """Whether a cloud's metadata service is at an IP address; also where it can't be told."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return True
-    return (getattr(ip, "ipv4_mapped", None) or ip) in _METADATA
+def _public_only_by_proxy(host: str, port: int | None) -> None:
+    """Let a proxy be asked for a host on the public internet alone.
 
-
-_METADATA = frozenset(
-    ipaddress.ip_address(address)
-    for address in (
-        *("169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "fe80::a9fe:a9fe"),  # most clouds
-        *("169.254.170.2", "169.254.170.23", "fd00:ec2::23"),  # containers on AWS
-        *("100.100.100.200", "168.63.129.16", "192.0.0.192"),  # Alibaba, Azure, Oracle
-    )
-)
-
-
-_UNICAST = ipaddress.IPv6Network("2000::/3")
-_NOT_PUBLIC = tuple(
-    ipaddress.ip_network(net)
-    for net in (
-        "168.63.129.16/32",  # Azure's metadata service, on an address that looks public
-        "192.88.99.0/24",  # 6to4 relays
-        "2001::/23",  # protocol assignments, with Teredo, which embeds IPv4
-        "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4, embeds IPv4
-        "3fff::/20",  # documentation
-    )
-)
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one on the public internet.
-
-    Stricter than `ipaddress.is_global`, which lets multicast, site-local and several embeddings of IPv4 addresses
-    pass on some Python versions. Of IPv6, only global unicast (2000::/3) counts.
+    Raises:
+        AddressRefused: The host is written as an address that is not public, or its name leads inside by itself, or
+            the port is not one of `PORTS`.
     """
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip not in _UNICAST:
-        return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not any(ip in net for net in _NOT_PUBLIC)
+    address = written_in(host)
+    if is_inside(host) if address is None else not is_public(address):
+        raise AddressRefused
+    if port not in PORTS:
+        raise AddressRefused(f"port {port}")
 
 
-class DaemonResolver(AbstractResolver):
-    """Looks names up in threads that nobody waits for.
+def _no_metadata_by_proxy(host: str, _port: int | None) -> None:
+    """Let a proxy be asked for any host but a cloud's metadata service.
 
-    asyncio's own lookup runs in a pool that is joined at exit, so a name server that hangs holds the process up for
-    as long as it pleases.
+    Raises:
+        AddressRefused: It is one.
     """
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses of a host.
-
-        Raises:
-            OSError: It has none, or the lookup failed.
-        """
-        found = await _in_daemon(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM))
-        return [
-            ResolveResult(
-                hostname=host,
-                host=_numeric(sockaddr),
-                port=port,
-                family=kin,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for kin, _, protocol, _, sockaddr in found
-            if kin in (socket.AF_INET, socket.AF_INET6)
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close: a thread that still waits ends with the process."""
+    address = written_in(host)
+    if names_metadata(host) if address is None else is_metadata(address):
+        raise AddressRefused
 
 
-def _numeric(sockaddr: tuple[Any, ...]) -> str:
-    """The address as text, with its zone where it is a link-local one."""
-    if len(sockaddr) == 4 and sockaddr[3]:
-        return f"{sockaddr[0]}%{sockaddr[3]}"
-    return str(sockaddr[0])
+_REASON = re.compile(r"[A-Za-z][A-Za-z ,'-]{5,80}")
 
 
-async def _in_daemon(work: Callable[[], list[Any]]) -> list[Any]:
-    """Run `work` in a thread of its own that does not keep the process alive."""
-    outcome: Future[list[Any]] = Future()
+def malformed(error: Exception) -> str | None:
+    """What is wrong with an answer that is not valid HTTP, in words; None where the error is about something else.
 
-    def run() -> None:
-        outcome.set_running_or_notify_cancel()
-        try:
-            outcome.set_result(work())
-        except UnicodeError:  # what the lookup makes of a label over 63 bytes
-            outcome.set_exception(OSError(errno.EINVAL, "not a host name"))
-        except OSError as error:
-            outcome.set_exception(error)
+    Nothing of the answer's own bytes is in it: they may hold what the request said.
+    """
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return None
+    causes = [one for one in _chain(error) if isinstance(one, HttpProcessingError)]
+    if not causes:
+        return None
+    said = causes[-1].message.strip().partition("\n")[0]
+    if any(isinstance(one, LineTooLong) for one in causes):
+        return f"a line of its head is longer than {MAX_HEADER // 1024} KiB"
+    if "too many headers" in said.lower():
+        return f"its head has more than {MAX_HEADERS} lines"
+    if any(isinstance(one, BadStatusLine) for one in causes):
+        return "its first line is not the start of an HTTP answer"
+    found = _REASON.match(said)
+    return f"its head is not valid HTTP ({found[0].strip().lower()})" if found else "its head is not valid HTTP"
 
-    threading.Thread(target=run, name="resolve", daemon=True).start()
-    return await asyncio.wrap_future(outcome)
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those it was made from: aiohttp's parser keeps the first one, which says the kind, in there."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

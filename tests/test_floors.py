@@ -1,7 +1,7 @@
 """The house stands: who may import whom, and who may import what from outside.
 
     1  model, errors, version
-    2  settings, streams, text, store
+    2  settings, proxies, streams, text, store, addresses, resolver, retry_after
     3  models, picture, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress, signed, arguments,
        limits, fingerprint, wanted
     4  jobfile, plan, view, names, api, download, sandbox
@@ -30,7 +30,7 @@ HOUSE = Path(pipeline.__file__).parent
 
 FLOORS = [
     {"model", "errors", "version"},
-    {"settings", "streams", "text", "store"},
+    {"settings", "proxies", "streams", "text", "store", "addresses", "resolver", "retry_after"},
     {
         *("models", "picture", "ledger", "manifest", "gate", "pool", "budget", "pace", "retry", "outage", "web"),
         *("progress", "signed", "arguments", "limits", "fingerprint", "wanted", "charges"),
@@ -45,12 +45,13 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in room
 
 EXCEPTIONS = {
     ("errors", "model"),  # a problem in a job says at which place it is; `model` itself imports nothing
+    ("settings", "proxies"),  # what the environment says of proxies has a file of its own
     ("model", "wanted"),  # a job holds what it wants, and is a word of the house; for the type alone
 }
 """Imports, as (room, room), that go sideways or up all the same, each with its reason."""
 
 FOREIGN = {
-    "aiohttp": {"web", "api", "download", "sandbox"},
+    "aiohttp": {"web", "resolver", "api", "download", "sandbox"},
     "anyio": None,  # anywhere
     "PIL": {"sandbox", "picture"},
     "pydantic": {"jobfile"},
@@ -59,7 +60,7 @@ FOREIGN = {
     "tenacity": {"retry"},
     "tqdm": {"progress"},
     "yaml": {"jobfile", "sandbox"},
-    "yarl": {"download"},  # the type of aiohttp's URLs
+    "yarl": {"download", "web"},  # the type of aiohttp's URLs
 }
 """The rooms that may import each foreign library, and sqlite3."""
 

@@ -1,4 +1,3 @@
-import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
@@ -26,17 +25,13 @@ from pipeline.retry import (
     FETCHES,
     FETCHES_WHEN_REFUSED,
     FRESH_PATIENCE,
-    RETRY_AFTER_CAP,
     RetryBudget,
     asking,
     fetching,
     full_jitter,
-    parse_retry_after,
     waits_for_fresh,
 )
 from tests.clock import in_virtual_time
-
-DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 class Longest(random.Random):
@@ -291,102 +286,3 @@ def test_backoffs_fill_their_whole_span() -> None:
     assert min(waits) < 0.2
     assert max(waits) > 7.8
     assert 3.7 < sum(waits) / len(waits) < 4.3
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0.0),
-        ("17", 17.0),
-        (" 17\t", 17.0),
-        ("007", 7.0),
-        ("3600", 3600.0),
-        ("86401", RETRY_AFTER_CAP),
-        ("999999999", RETRY_AFTER_CAP),
-        ("9" * 10, RETRY_AFTER_CAP),
-        ("9" * 6_000, RETRY_AFTER_CAP),
-    ],
-)
-def test_seconds_are_read_and_capped(value: str, seconds: float) -> None:
-    assert parse_retry_after(value) == seconds
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        "",
-        "  ",
-        "-5",
-        "+5",
-        "1.5",
-        "1_0",
-        "1e3",
-        "0x10",
-        "nan",
-        "inf",
-        "-inf",
-        "soon",
-        "5 s",
-        "5, 6",
-        "٣",
-        "１２",
-        "²",
-    ],
-)
-def test_what_is_neither_seconds_nor_a_date_says_nothing(value: str | None) -> None:
-    assert parse_retry_after(value, DATE) is None
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["Sun, 06 Nov 1994 08:51:07 GMT", "Sunday, 06-Nov-94 08:51:07 GMT", "Sun Nov  6 08:51:07 1994"],
-    ids=["IMF-fixdate", "RFC 850", "asctime"],
-)
-@pytest.mark.parametrize(
-    "date",
-    [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 09:49:37 +0100"],
-)
-def test_every_form_of_a_date_is_read_against_the_answers_own(value: str, date: str) -> None:
-    assert parse_retry_after(value, date) == 90.0
-
-
-def test_a_date_that_has_passed_asks_for_nothing() -> None:
-    assert parse_retry_after(DATE, "Mon, 07 Nov 1994 08:49:37 GMT") == 0.0
-
-
-def test_a_date_far_away_is_capped() -> None:
-    assert parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT", DATE) == RETRY_AFTER_CAP
-
-
-@pytest.mark.parametrize("date", [None, "", "yesterday", "٣", "Sun, 06 Nov 1994 25:61:61 GMT"])
-def test_a_date_is_not_read_against_a_clock_that_may_be_wrong(date: str | None) -> None:
-    assert parse_retry_after(DATE, date) is None
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "Sun, ٠٦ Nov 1994 08:49:37 GMT",
-        "Sun, 99 Nov 1994 08:49:37 GMT",
-        "Sun, 06 Nov 99999 08:49:37 GMT",
-        "Sun, 06 Nov 1994 08:49:37 +99999999999999",
-        ",",
-        "- - -",
-    ],
-)
-def test_a_broken_date_says_nothing(value: str) -> None:
-    assert parse_retry_after(value, DATE) is None
-
-
-DATES = st.lists(
-    st.sampled_from(
-        ["Sun,", "Sunday,", "06", "6", "Nov", "06-Nov-94", "1994", "08:49:37", ":", "GMT", "+0000", "-", "9" * 20]
-    )
-).map(" ".join)
-
-
-@given(value=st.one_of(st.none(), st.text(), DATES), date=st.one_of(st.none(), st.just(DATE), st.text(), DATES))
-def test_whatever_a_server_sends_gives_a_sane_time_or_none(value: str | None, date: str | None) -> None:
-    seconds = parse_retry_after(value, date)
-    assert seconds is None or (math.isfinite(seconds) and 0 <= seconds <= RETRY_AFTER_CAP)

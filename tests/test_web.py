@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import web as server
 
-from pipeline.web import AddressRefused, DaemonResolver, Sent, api_session, cdn_session, is_public
+from pipeline.addresses import is_public
+from pipeline.resolver import DaemonResolver
+from pipeline.web import AddressRefused, Sent, api_session, cdn_session
 
 
 class Seen:

@@ -1,23 +1,23 @@
 """One POST to the API: bytes out, bytes in, and whether they may have been billed. It tries once and judges nothing."""
 
-import base64
 import errno
 import json
+import math
 import os
 import ssl
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import anyio
 
+from pipeline.api.room import Room, Share
+from pipeline.api.secrets import without_key
 from pipeline.api.wire import Answer
-from pipeline.errors import MaybeBilled, NotSent, UsageError
+from pipeline.errors import MaybeBilled, NotSent, PipelineError, UsageError
 from pipeline.settings import Endpoint
-from pipeline.web import Sent
+from pipeline.web import Sent, malformed
 
 PATH = "/v1/images/generations"
 
@@ -25,56 +25,114 @@ MAX_ANSWER = 48 * 1024 * 1024
 """Bytes of an answer that are read: four pictures in base64 fit, a decompression bomb does not."""
 
 LARGE = 256 * 1024
-"""Bytes above which only one answer is read at a time, so that many of them do not fill the memory together."""
+"""Bytes above which an answer takes its share of the memory that all of them may fill together."""
 
 
-_SHORTEST_SECRET = 12
-"""Characters from which on a key is looked for in answers; a local server's `none` or `x` occurs in any of them."""
+@dataclass(slots=True)
+class _Incoming:
+    """An answer as far as it has come."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    whole: bool = False
 
 
 class Client:
-    """The API behind one endpoint."""
+    """The API behind one endpoint.
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint, *, max_answer: int = MAX_ANSWER) -> None:
+    Attributes:
+        url: Where the requests go.
+        setting: What named that place.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: Endpoint,
+        *,
+        max_answer: int = MAX_ANSWER,
+        room: Room | None = None,
+    ) -> None:
         self._session = session
-        self._url = endpoint.base + PATH
+        self.url = endpoint.base + PATH
+        self.setting = endpoint.setting
         self._key = endpoint.key
         self._max_answer = max_answer
-        self._large = anyio.Lock()
+        self._room = room or Room()
+        # Ours instead of aiohttp's, which would go on while we make an answer wait.
+        self._seconds = session.timeout.total or math.inf
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=session.timeout.sock_connect)
 
-    async def post(self, attempt: str, body: Mapping[str, Any], sent: Sent | None = None) -> Answer:
+    def share(self) -> Share:
+        """What one answer may take of the memory for answers, for `post`; to be held while its body is."""
+        return self._room.share()
+
+    async def post(
+        self, attempt: str, body: Mapping[str, Any], sent: Sent | None = None, share: Share | None = None
+    ) -> Answer:
         """Send one request and read its answer, whatever its status.
 
         Args:
             attempt: Goes out as `X-Client-Request-Id`.
             body: The JSON body.
             sent: Told when the request begins to leave, for whoever cancels this.
+            share: What the answer takes of the memory for answers; without it, that is given back when it is read.
 
         Raises:
             NotSent: The request never left this machine.
-            MaybeBilled: It left, and no answer came.
+            MaybeBilled: It left, and no answer came, or one that is not HTTP.
             UsageError: The server's certificate is not trusted, or its URL is none: no attempt can ever succeed.
         """
         sent = sent or Sent()
         try:
+            if share is not None:
+                return await self._exchange(attempt, body, sent, share)
+            with self._room.share() as own:
+                return await self._exchange(attempt, body, sent, own)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._failure(error, sent) from None
+
+    async def _exchange(self, attempt: str, body: Mapping[str, Any], sent: Sent, share: Share) -> Answer:
+        incoming = _Incoming()
+        with anyio.CancelScope(deadline=anyio.current_time() + self._seconds) as clock:
             async with self._session.post(
-                self._url,
+                self.url,
                 data=json.dumps(body).encode(),
                 headers=self._headers(attempt),
                 allow_redirects=False,
                 trace_request_ctx=sent,
+                timeout=self._timeout,
             ) as response:
-                return await self._read(response)
-        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError):
-            raise UsageError(f"the certificate of {self._url} is not trusted; check the endpoint") from None
-        except aiohttp.InvalidURL:
-            raise UsageError(f"{self._url} is no URL that can be asked; correct the endpoint") from None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # Only the type is told: the texts of some of these hold the request's headers, and with them the key.
-            what = _describe(error)
-            if sent.sent:
-                raise MaybeBilled(f"no answer came: {what}") from None
-            raise NotSent(f"{self._url} can't be reached: {what}", local=_is_local(error)) from None
+                incoming.status = response.status
+                incoming.headers = {name.lower(): value for name, value in response.headers.items()}
+                await self._read(response, incoming, share, clock)
+        if not incoming.status:
+            raise TimeoutError
+        share.complete()
+        answer = Answer(incoming.status, incoming.headers, incoming.body, incoming.whole)
+        return without_key(answer, self._key)
+
+    def _failure(self, error: Exception, sent: Sent) -> PipelineError:
+        """What a failure on the way means: the texts of some hold the request's headers, and are not shown."""
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+            return UsageError(
+                f"the certificate of {self.url} is not trusted{_why_not_trusted(error)}: check the endpoint; "
+                "SSL_CERT_FILE can name a file of further certificates to trust"
+            )
+        if isinstance(error, aiohttp.InvalidURL):
+            return UsageError(f"{self.url} is no URL that can be asked; correct the endpoint")
+        if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
+            return UsageError("the proxy asks for a user name and a password (407): put them into HTTPS_PROXY's URL")
+        what = _describe(error)
+        if not sent.sent:
+            return NotSent(f"{self.url} can't be reached: {what}", local=_is_local(error))
+        wrong = malformed(error)
+        if wrong is None:
+            return MaybeBilled(f"no answer came: {what}")
+        failure = MaybeBilled(f"an answer came that can't be read: {wrong}")
+        failure.malformed = True
+        return failure
 
     def _headers(self, attempt: str) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "X-Client-Request-Id": attempt}
@@ -82,41 +140,31 @@ class Client:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return headers
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        body, whole = bytearray(), True
-        async with AsyncExitStack() as turn:
-            try:
-                async for chunk in response.content.iter_any():
-                    if len(body) <= LARGE < len(body) + len(chunk):
-                        await turn.enter_async_context(self._large)
-                    body += chunk
-                    if len(body) > self._max_answer:
-                        # Nobody can read it: enough is kept for a person to see what it was.
-                        del body[LARGE:]
-                        whole = False
-                        break
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                whole = False
-            return self._without_key(Answer(response.status, headers, bytes(body), whole))
-
-    def _without_key(self, answer: Answer) -> Answer:
-        """The answer without our key, should the server have echoed it: from here on it could end up anywhere."""
-        headers, body = answer.headers, answer.body
-        # Not kept at hand: whoever prints this object must find no key.
-        for secret in _forms(self._key.reveal()) if self._key else ():
-            if secret.encode() in body:
-                body = body.replace(secret.encode(), b"***")
-            headers = {name: value.replace(secret, "***") for name, value in headers.items()}
-        return replace(answer, headers=headers, body=body)
+    async def _read(
+        self, response: aiohttp.ClientResponse, incoming: _Incoming, share: Share, clock: anyio.CancelScope
+    ) -> None:
+        body = incoming.body
+        try:
+            async for chunk in response.content.iter_any():
+                if len(body) + len(chunk) > LARGE and not share.took(size := len(body) + len(chunk) - share.held):
+                    # It is we who make it wait: that does not count.
+                    left, clock.deadline = clock.deadline - anyio.current_time(), math.inf
+                    await share.take(size)
+                    clock.deadline = anyio.current_time() + left
+                body += chunk
+                if len(body) > self._max_answer:
+                    # Nobody can read it: enough is kept for a person to see what it was.
+                    del body[LARGE:]
+                    return
+            incoming.whole = True
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return
 
 
-def _forms(key: str) -> tuple[str, ...]:
-    """A key as it is and as servers may write it: escaped in JSON, percent-encoded, in base64 and in hex."""
-    if len(key) < _SHORTEST_SECRET:
-        return ()
-    encoded = (base64.b64encode(key.encode()).decode().rstrip("="), key.encode().hex(), quote(key, safe=""))
-    return tuple(dict.fromkeys((key, key.replace("/", "\\/"), *encoded)))
+def _why_not_trusted(error: Exception) -> str:
+    cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+    said = getattr(cause, "verify_message", "")
+    return f" ({said})" if isinstance(said, str) and said else ""
 
 
 def _is_local(error: Exception) -> bool:
@@ -127,6 +175,11 @@ def _is_local(error: Exception) -> bool:
 
 def _describe(error: Exception) -> str:
     """An exception in words that hold nothing secret."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {error.status}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        cause = error.os_error
+        return f"the proxy can't be reached ({cause.strerror or type(cause).__name__})"
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
         # What asyncio makes of a refusal is a list of addresses.

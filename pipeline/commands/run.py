@@ -82,6 +82,8 @@ class Run:
             reason: StopRun | None = None
             summary = self._summary()
             if begun:
+                network = settings.network(self.environ, self.job.proxy, self.job.user_agent)
+                self.endpoint = replace(self.endpoint, network=network)
                 ledger.start_run(self.id, self.started_at, self.job.endpoint, base)
                 reason, summary = await self._make(store, ledger, work, summary)
             summary = close(self, store, ledger, work.planner, summary, reason)

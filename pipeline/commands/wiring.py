@@ -50,9 +50,13 @@ async def wire(
     base = endpoint.base_or_sandbox
     endpoint, locate = await start(endpoint, store.state / "sandbox", stack)
     api = await stack.enter_async_context(
-        web.api_session(concurrency=limits.concurrency, timeout=limits.request_timeout)
+        web.api_session(concurrency=limits.concurrency, timeout=limits.request_timeout, network=endpoint.network)
     )
-    cdn = await stack.enter_async_context(web.cdn_session(downloads=limits.downloads, allow_private=endpoint.private))
+    cdn = await stack.enter_async_context(
+        web.cdn_session(downloads=limits.downloads, allow_private=endpoint.private, network=endpoint.network)
+    )
+    for said in endpoint.notes:
+        note(said)
     if endpoint.key and endpoint.base.startswith("http:") and not endpoint.private:
         note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
     https_only = endpoint.base.startswith("https:")

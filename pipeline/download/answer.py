@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from pipeline.errors import DownloadBroken, GiveUp, TryAgain
-from pipeline.retry import parse_retry_after
+from pipeline.retry_after import parse_retry_after
 from pipeline.web import AddressRefused
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -137,6 +137,8 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         check=spec.check,
         digests=digests,
         given={key: str(value) for key, value in instead.items() if key != "limits"},
+        proxy=spec.proxy,
+        user_agent=spec.user_agent,
         notes=tuple(mistakes.notes),
         unused_columns={file: columns for file, columns in walk.unused.items() if columns},
     )

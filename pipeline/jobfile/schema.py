@@ -142,6 +142,8 @@ class JobSpec(_Strict):
         endpoint: `aimlapi`, `sandbox`, or the base URL of a server that speaks `/v1/images/generations`.
         output: The output folder, relative to the working directory; `build/NAME` by default.
         state_dir: Where the ledger and its lock are kept, where the output's file system can't keep them.
+        proxy: The HTTP proxy for all requests, instead of the environment's; `none` asks without one.
+        user_agent: The name that servers see, instead of `image-pipeline/VERSION`.
         aspect_ratios: Ratios for every prompt that names none.
         parameters: Further parameters of the model, by its own names.
         variables: What `{name}` in a prompt stands for; a list makes one picture of each value.
@@ -156,6 +158,8 @@ class JobSpec(_Strict):
     endpoint: Annotated[str, BeforeValidator(values.endpoint)] = "aimlapi"
     output: Annotated[str, BeforeValidator(values.folder)] | None = None
     state_dir: Annotated[str, BeforeValidator(values.folder)] | None = None
+    proxy: Annotated[str, BeforeValidator(values.proxy)] | None = None
+    user_agent: Annotated[str, BeforeValidator(values.user_agent)] | None = None
     aspect_ratios: Ratios | None = None
     parameters: Parameters = Field(default_factory=dict)
     variables: Variables = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from pipeline import settings
+from pipeline import proxies, settings
 from pipeline.errors import UsageError
 from pipeline.jobfile import naming, template
 from pipeline.jobfile.scalars import Scalar, shown, value_of
@@ -196,4 +196,27 @@ def folder(value: Any) -> str:
     written = text(str(value) if isinstance(value, PurePath) else value)
     if "\0" in written or len(written) > 1000:
         raise wrong("can't name a folder", "write the path of a folder")
+    return written
+
+
+def proxy(value: Any) -> str:
+    """The URL of a proxy without a user name, or the word for none."""
+    written = text(value)
+    if written == proxies.DIRECT:
+        return written
+    if "@" in written:
+        # Not the text itself: what stands before the @ is a password.
+        raise wrong("holds a user name", "set HTTPS_PROXY to the whole URL instead: a job file is no place for secrets")
+    try:
+        proxies.parsed(written, "it")
+    except UsageError:
+        raise _is(value, f"write http://HOST:PORT, or {proxies.DIRECT} to ask without a proxy") from None
+    return written
+
+
+def user_agent(value: Any) -> str:
+    """The name that servers see, as a header can hold it."""
+    written = text(value)
+    if not written.isascii() or not written.isprintable() or len(written) > 500:
+        raise wrong("is not a name that a header can hold", "write up to 500 printable ASCII characters")
     return written

@@ -171,8 +171,12 @@ class Committer:
         execute = self._connection.execute
         execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
         execute("BEGIN IMMEDIATE")
-        for sql, parameters in batch.statements:
+        for statement in batch.statements:
+            sql, parameters = statement
             execute(sql, parameters)
+            if _is_large(statement):
+                # The module keeps the statement, and SQLite with it a copy of what was bound, until it is used again.
+                execute(sql, [None] * len(parameters))
         batch.begun = True
 
     def _commit(self, batch: _Batch) -> None:
@@ -204,4 +208,4 @@ def _loop() -> "asyncio.AbstractEventLoop":
 
 def _is_large(statement: Statement) -> bool:
     """Whether it takes long enough to store that it is better left to the thread."""
-    return any(isinstance(value, bytes) and len(value) > LARGE_ANSWER for value in statement[1])
+    return any(isinstance(value, bytes | bytearray) and len(value) > LARGE_ANSWER for value in statement[1])

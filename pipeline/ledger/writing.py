@@ -109,7 +109,15 @@ class Ledger(LedgerReader):
         )
 
     async def accepted(
-        self, attempt: str, at: str, *, status: int, answer: bytes, ticket: str, inference_id: str | None, error: str
+        self,
+        attempt: str,
+        at: str,
+        *,
+        status: int,
+        answer: bytes | bytearray,
+        ticket: str,
+        inference_id: str | None,
+        error: str,
     ) -> None:
         """An asynchronous API has taken an attempt in: it may bill it, and its picture must be asked for by `ticket`.
 
@@ -131,7 +139,7 @@ class Ledger(LedgerReader):
         *,
         status: int | None = None,
         error: str,
-        answer: bytes | None = None,
+        answer: bytes | bytearray | None = None,
         inference_id: str | None = None,
     ) -> None:
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
@@ -149,7 +157,7 @@ class Ledger(LedgerReader):
         at: str,
         *,
         status: int,
-        answer: bytes,
+        answer: bytes | bytearray,
         inference_id: str | None,
         made_by: str | None,
         cost: tuple[int | None, float | None] = (None, None),

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 import anyio
 
 from pipeline import models, retry
-from pipeline.api import shapes, wire
+from pipeline.api import wire
 from pipeline.api.client import Client
 from pipeline.api.clock import ServerClock
+from pipeline.api.verdict import Asked, speaks, verdict
 from pipeline.budget import Budget
 from pipeline.errors import (
     GiveUp,
     MaybeBilled,
     NoPicture,
     NotSent,
+    PipelineError,
     RateLimited,
     StopRun,
     StorageFailed,
@@ -30,12 +32,13 @@ from pipeline.errors import (
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
 from pipeline.limits.unusable import UnusableStreak
-from pipeline.model import CREDITS_PER_USD, Claim, Generation, Item, Limits
+from pipeline.model import Claim, Generation, Item, Limits
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
 from pipeline.produce.cuts import CUT_OFF, CUTS, Cuts
-from pipeline.produce.tally import Bill, Tally, believable
-from pipeline.text import duration, printable, usd
+from pipeline.produce.receipt import Receipts
+from pipeline.produce.tally import Bill, Tally
+from pipeline.text import duration
 from pipeline.view import utc_now
 from pipeline.web import Sent
 
@@ -55,6 +58,7 @@ class Asker:
         base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
         free_bytes: Bytes that the output folder can still take.
         note: Says something to whoever watches the run.
+        unusable: Ends the run when its paid answers bring no usable picture, again and again.
         tally: What has been asked for and paid.
         server: The server's clock, kept beside each attempt.
     """
@@ -77,8 +81,11 @@ class Asker:
     unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
     _cuts: Cuts = field(default_factory=Cuts)
     _quiet_until: float = 0.0
-    _learned: dict[str, int] = field(default_factory=dict)
+    _receipts: Receipts = field(init=False)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self._receipts = Receipts(self.ledger, self.gate, self.tally, self.unusable, self.base)
 
     async def ask(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
         """Ask for some images of an item, as often as the policy allows; what came of it, each with its receipt.
@@ -108,7 +115,7 @@ class Asker:
 
     def _price(self, item: Item) -> int | None:
         """Tokens that one image costs: by list price, or the most that one has cost so far where that is more."""
-        listed, learned = models.of(item.model).price, self._learned.get(item.model)
+        listed, learned = models.of(item.model).price, self._receipts.learned.get(item.model)
         return listed if learned is None else max(listed or 0, learned)
 
     async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
@@ -123,8 +130,6 @@ class Asker:
             skew = self.server.skew
             await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now(), skew=skew)
             generation = await self._send(attempt, item, body, bill)
-        if not generation.images:
-            raise NoPicture("the answer held no picture: the prompt or the picture was filtered")
         pairs = zip(indexes, generation.images, strict=False)
         now = utc_now()
         return [Claim(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
@@ -170,30 +175,43 @@ class Asker:
             await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run is ending")
             raise GateClosed
         sent, began = Sent(), anyio.current_time()
-        try:
-            answer = await self.client.post(attempt, body, sent)
-        except NotSent as error:
-            if error.local:
-                # Too many files are open here: fewer requests at once need fewer.
-                self.throttle.refused(bill.epoch)
-            else:
-                self._provider_failed(item, error)
-            await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {error}")
-            raise
-        except MaybeBilled as error:
-            await self._maybe(attempt, bill, str(error))
-            raise self._in_doubt(error, attempt, bill, began, answered=False) from None
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                if sent.sent:
-                    await self._maybe(attempt, bill, "the run was stopped while it waited for the answer")
-                else:
-                    await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run was stopped")
-            raise
-        try:
-            return await self._judge(attempt, item, answer, bill)
-        except MaybeBilled as error:
-            raise self._in_doubt(error, attempt, bill, began, answered=True) from None
+        # Held until the answer is in the ledger: the memory that all answers may take is one budget.
+        with self.client.share() as share:
+            try:
+                answer = await self.client.post(attempt, body, sent, share)
+            except MaybeBilled as error:
+                await self._receipts.maybe(attempt, bill, str(error))
+                if error.malformed:
+                    self._receipts.count_unusable(item, "lost")
+                raise self._in_doubt(error, attempt, bill, began, answered=False) from None
+            except BaseException as error:
+                with anyio.CancelScope(shield=True):
+                    await self._unanswered(attempt, item, bill, error, sent=sent.sent)
+                raise
+            try:
+                return await self._judge(attempt, item, answer, bill)
+            except MaybeBilled as error:
+                raise self._in_doubt(error, attempt, bill, began, answered=True) from None
+
+    async def _unanswered(self, attempt: str, item: Item, bill: Bill, error: BaseException, *, sent: bool) -> None:
+        """Close an attempt that got no answer, whatever the reason: what was never sent was never billed."""
+        why = "the run was stopped"
+        if isinstance(error, NotSent) and error.local:
+            # Too many files are open here: fewer requests at once need fewer.
+            self.throttle.refused(bill.epoch)
+        elif isinstance(error, NotSent):
+            self._provider_failed(item, error)
+        elif isinstance(error, StopRun):
+            # Before anything is awaited: what fails for all is not tried by the next one.
+            self.gate.close(error)
+        if isinstance(error, PipelineError):
+            why = str(error)
+        elif isinstance(error, Exception):
+            why = f"a mistake in the program ({type(error).__name__})"
+        if sent:
+            await self._receipts.maybe(attempt, bill, f"{why} while it waited for the answer")
+        else:
+            await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {why}")
 
     def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float, *, answered: bool) -> MaybeBilled:
         if not answered:
@@ -207,7 +225,8 @@ class Asker:
     async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
         self.tally.requests += 1
         self.server.hear(answer.headers.get("date"))
-        error = wire.verdict(answer)
+        asked = self._asked(item)
+        error = verdict(answer, asked)
         if error is None or isinstance(error, RateLimited | GiveUp):
             # It may refuse us, but it is there.
             self.outage.succeeded()
@@ -215,10 +234,28 @@ class Asker:
             self.throttle.accepted()
             self.pace.accepted()
             self.retries.succeeded()
-            return await self._receipt(attempt, item, answer, bill)
-        if isinstance(error, MaybeBilled):
-            await self._maybe(attempt, bill, str(error), answer)
+            found = await self._receipts.paid(attempt, item, answer, bill, asked)
+            if isinstance(found, Generation):
+                return found
+            error = found
+        elif isinstance(error, MaybeBilled) or answer.status < 300:
+            # A page in the place of an answer, too: it stops the run, and does not say that nothing was billed.
+            if isinstance(error, StopRun):
+                self.gate.close(error)
+            await self._receipts.maybe(attempt, bill, str(error), answer)
             raise error
+        elif not isinstance(error, StopRun):
+            self._receipts.spoken = self._receipts.spoken or speaks(answer)
+        await self._refused(attempt, item, answer, bill, error)
+        raise error
+
+    def _asked(self, item: Item) -> Asked:
+        """What an answer that comes now is an answer to."""
+        known, client = self._receipts, self.client
+        return Asked(item.id, item.model, client.url, client.setting, known.spoken, item.model in known.delivered)
+
+    async def _refused(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill, error: PipelineError) -> None:
+        """Act on a refusal that was not billed, and write it down."""
         if isinstance(error, RateLimited):
             self.throttle.refused(bill.epoch)
             self._paused(error, self.pace.pause(error.retry_after))
@@ -228,7 +265,6 @@ class Asker:
             # Before anything is awaited: nobody else may send with a key that was refused.
             self.gate.close(error)
         await self.ledger.outcome(attempt, "rejected", utc_now(), status=answer.status, error=str(error))
-        raise error
 
     def _paused(self, error: RateLimited, seconds: float) -> None:
         now = anyio.current_time()
@@ -240,51 +276,3 @@ class Asker:
         if self.outage.failed(item.id, error):
             left = duration(self.outage.left)
             self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {left}")
-
-    async def _receipt(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
-        """Write the paid answer down, as it came, before anything reads it."""
-        bill.cost = bill.reserved
-        await self.ledger.paid(
-            attempt,
-            utc_now(),
-            status=answer.status,
-            answer=answer.body,
-            inference_id=answer.inference_id,
-            made_by=self.base if answer.sandbox and not item.sandbox else None,
-            cost=wire.cost(answer),
-        )
-        try:
-            generation = shapes.understand(answer)
-        except ValueError as error:
-            raise await self._unreadable(attempt, answer, bill, error) from None
-        generation = believable(generation, bill, self.tally)
-        if generation.tokens_used is None:
-            self.tally.unknown_cost += 1
-        else:
-            bill.cost = generation.tokens_used
-            each = generation.tokens_used // max(1, len(generation.images))
-            self._learned[item.model] = max(each, self._learned.get(item.model, 0))
-        self.tally.tokens += generation.tokens_used or 0
-        self.tally.usd += generation.usd or 0.0
-        self.ledger.understood(attempt, len(generation.images), generation.tokens_used, generation.usd)
-        return generation
-
-    async def _unreadable(self, attempt: str, answer: wire.Answer, bill: Bill, error: ValueError) -> GiveUp:
-        """A paid answer that nobody can read is lost: the next one would cost the same again."""
-        cut = "" if answer.whole else f", cut off after {len(answer.body):,} bytes"
-        price = "" if bill.price is None else f", {bill.price:,} tokens ({usd(bill.price / CREDITS_PER_USD)})"
-        reason = f"paid for{price}, but the answer ({answer.status}{cut}) can't be read: {printable(str(error), 200)}"
-        await self.ledger.unreadable(attempt, utc_now(), reason)
-        return GiveUp(reason, cause="lost")
-
-    async def _maybe(self, attempt: str, bill: Bill, error: str, answer: wire.Answer | None = None) -> None:
-        bill.cost = bill.reserved
-        await self.ledger.outcome(
-            attempt,
-            "maybe",
-            utc_now(),
-            status=answer.status if answer else None,
-            answer=answer.body if answer else None,
-            inference_id=answer.inference_id if answer else None,
-            error=error,
-        )

@@ -260,7 +260,7 @@ DELIVERIES: dict[str, Callable[[web.Request, web.Response], Awaitable[web.Stream
     "cut-chunked": _cut_chunked,
     "garbage": partial(_raw, GARBAGE),
     "no-headers": _no_headers,
-    "long-header": partial(_odd_headers, ("X-Long: " + "x" * 20_000,)),
+    "long-header": partial(_odd_headers, ("X-Long: " + "x" * 200_000,)),
     "many-headers": partial(_odd_headers, tuple(f"X-{number}: x" for number in range(10_000))),
     "nul-header": partial(_odd_headers, ("X-Nul: a\0b",)),
     "cr-header": partial(_odd_headers, ("X-Return: a\rX-Forged: b",)),

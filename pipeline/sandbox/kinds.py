@@ -47,7 +47,7 @@ KINDS: dict[str, str] = {
     "cut-chunked": "the connection is closed amid a chunk",
     "garbage": "something that is no HTTP",
     "no-headers": "the bare body, as HTTP/0.9 had it",
-    "long-header": "a header of 20 kB",
+    "long-header": "a header of 200 kB",
     "many-headers": "10,000 headers",
     "nul-header": "a NUL in a header",
     "cr-header": "a bare carriage return in a header",

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from pipeline.api.client import PATH, Client
 from pipeline.api.shapes import understand
-from pipeline.api.wire import Answer, verdict
+from pipeline.api.verdict import verdict
+from pipeline.api.wire import Answer
 from pipeline.errors import MaybeBilled, NotSent, PipelineError, UsageError
 from pipeline.settings import Endpoint, Key
 from pipeline.web import api_session

@@ -1,11 +1,14 @@
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.api.encoded import EncodedPicture
 from pipeline.api.shapes import understand
 from pipeline.api.wire import Answer
 from pipeline.model import GeneratedImage, Generation
@@ -14,6 +17,7 @@ URL = "https://cdn.example.com/generations/1758237214798-a.png"
 SIGNED = "https://tos.example.com/a.jpeg?X-Amz-Expires=604800&X-Amz-Signature=abc%2Fdef"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 ENCODED = base64.b64encode(PNG).decode()
+URL_SAFE = base64.urlsafe_b64encode(PNG).decode()
 
 
 def answer(body: Any, **headers: str) -> Answer:
@@ -22,6 +26,16 @@ def answer(body: Any, **headers: str) -> Answer:
 
 def pictures(body: Any) -> tuple[GeneratedImage, ...]:
     return understand(answer(body)).images
+
+
+def decoded(body: Any) -> list[bytes]:
+    """The bytes of an answer's pictures."""
+    return [b"".join(pieces_of(picture)) for picture in pictures(body)]
+
+
+def pieces_of(picture: GeneratedImage) -> Iterator[bytes]:
+    assert isinstance(picture.data, EncodedPicture)
+    return picture.data.pieces()
 
 
 def test_the_vendors_own_example_is_read_without_loss() -> None:
@@ -46,6 +60,11 @@ def test_the_vendors_own_example_is_read_without_loss() -> None:
         {"images": [{"url": URL}]},
         {"images": [URL]},
         {"output": {"choices": [{"url": URL}]}},
+        {"data": {"url": URL}},
+        {"id": "p-1", "status": "succeeded", "output": URL},
+        {"id": "p-1", "status": "succeeded", "output": [URL]},
+        {"output": {"choices": [{"message": {"content": [{"image": URL}]}}]}},
+        {"output": {"results": [{"url": URL}]}},
     ],
     ids=json.dumps,
 )
@@ -63,6 +82,19 @@ def test_a_url_is_found_in_every_shape(body: Any) -> None:
         {"data": [ENCODED]},
         {"data": [{"b64_json": f"data:image/png;base64,{ENCODED}"}]},
         {"data": [{"b64_json": ENCODED.rstrip("=")}]},
+        {"data": [{"b64_json": URL_SAFE}]},
+        {"data": [{"b64_json": URL_SAFE.rstrip("=")}]},
+        {"data": [URL_SAFE]},
+        {"data": [{"url": f"data:image/png;base64,{quote(ENCODED, safe='')}"}]},
+        {"data": [{"url": f"data:image/png;charset=utf-8;base64,{URL_SAFE}"}]},
+        {"data": [{"url": f"data:image/png,{quote(PNG)}"}]},
+        {"image": ENCODED},
+        {"images": [ENCODED], "parameters": {}, "info": ""},
+        {"output": f"data:image/png;base64,{ENCODED}"},
+        {"predictions": [{"bytesBase64Encoded": ENCODED, "mimeType": "image/png"}]},
+        {"candidates": [{"content": {"parts": [{"text": "Here:"}, {"inlineData": {"data": URL_SAFE}}]}}]},
+        {"choices": [{"message": {"images": [{"image_url": {"url": f"data:image/png;base64,{ENCODED}"}}]}}]},
+        {"artifacts": [{"base64": ENCODED, "finishReason": "SUCCESS"}]},
         {"data": [{"b64_json": "\n".join(ENCODED[at : at + 76] for at in range(0, len(ENCODED), 76))}]},
         {"data": [{"url": f"data:image/png;base64,{ENCODED}"}]},
         {"data": [{"url": f"DATA:image/png;base64,{ENCODED}"}]},
@@ -74,13 +106,13 @@ def test_a_url_is_found_in_every_shape(body: Any) -> None:
     ids=lambda body: json.dumps(body)[:50],
 )
 def test_the_bytes_are_found_in_every_shape(body: Any) -> None:
-    assert pictures(body) == (GeneratedImage(data=PNG),)
+    assert decoded(body) == [PNG]
+    assert pictures(body)[0].url is None
 
 
 @pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"RIFF\x00\x00\x00\x00WEBP", b"\x89PNG\r\n\x1a\n"])
 def test_bare_base64_of_any_kind_of_picture_is_told_from_a_url(start: bytes) -> None:
-    (picture,) = pictures({"data": [base64.b64encode(start + b"rest").decode()]})
-    assert picture == GeneratedImage(data=start + b"rest")
+    assert decoded({"data": [base64.b64encode(start + b"rest").decode()]}) == [start + b"rest"]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +124,47 @@ def test_a_url_is_handed_on_as_it_came(url: str) -> None:
     assert pictures({"data": [url]}) == (GeneratedImage(url=url),)
 
 
-def test_a_url_is_preferred_to_the_bytes_beside_it() -> None:
-    assert pictures({"data": [{"url": URL, "b64_json": ENCODED}]}) == (GeneratedImage(url=URL),)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"url": URL, "b64_json": ENCODED}]},
+        {"data": [{"b64_json": ENCODED}], "images": [{"url": URL}]},
+        {"data": [{"url": URL}], "images": [{"url": URL, "b64_json": ENCODED}]},
+    ],
+    ids=json.dumps,
+)
+def test_all_ways_to_a_picture_are_kept(body: Any) -> None:
+    (picture,) = pictures(body)
+    assert (picture.url, decoded(body)) == (URL, [PNG])
+
+
+def test_further_urls_of_a_picture_are_kept() -> None:
+    (picture,) = pictures({"data": [{"url": URL, "download_url": SIGNED}], "images": [{"url": f"{URL}?2"}]})
+    assert {picture.url, *picture.more_urls} == {URL, SIGNED, f"{URL}?2"}
+
+
+@pytest.mark.parametrize(
+    ("body", "flag"),
+    [
+        ({"data": [{"url": URL}], "has_nsfw_concepts": [True]}, "has_nsfw_concepts"),
+        ({"images": [{"url": URL}], "has_nsfw_concepts": True}, "has_nsfw_concepts"),
+        ({"data": [{"url": URL, "content_violation": True}]}, "content_violation"),
+        ({"image": ENCODED, "content_violation": True, "request_id": "r"}, "content_violation"),
+        ({"artifacts": [{"base64": ENCODED, "finishReason": "CONTENT_FILTERED"}]}, "finishReason CONTENT_FILTERED"),
+        ({"data": [{"url": URL, "nsfw": "true"}]}, "nsfw"),
+        ({"data": [{"url": URL}], "has_nsfw_concepts": [False]}, None),
+        ({"data": [{"url": URL, "content_violation": False, "nsfw": "false"}]}, None),
+        ({"artifacts": [{"base64": ENCODED, "finishReason": "SUCCESS"}]}, None),
+    ],
+)
+def test_what_an_answer_says_against_its_picture_is_kept(body: Any, flag: str | None) -> None:
+    (picture,) = pictures(body)
+    assert picture.flagged == flag
+
+
+def test_each_of_several_pictures_has_its_own_flag() -> None:
+    found = pictures({"images": [{"url": URL}, {"url": SIGNED}], "has_nsfw_concepts": [False, True]})
+    assert [picture.flagged for picture in found] == [None, "has_nsfw_concepts"]
 
 
 @pytest.mark.parametrize(
@@ -105,9 +176,8 @@ def test_a_url_is_preferred_to_the_bytes_beside_it() -> None:
         {"data": [{}]},
         {"data": [{"url": None, "b64_json": None}]},
         {"data": [{"url": "  "}]},
-        {"data": [{"url": 7}, 7, ["x"], True]},
+        {"data": [{"url": 7}, 7, [8], True]},
         {"data": "none"},
-        {"data": {"url": URL}},
         {"images": None, "output": None},
         {"output": {"choices": None}},
         {"output": [1]},
@@ -125,10 +195,11 @@ def test_a_short_answer_keeps_its_order() -> None:
     assert [picture.url for picture in found] == urls
 
 
-@pytest.mark.parametrize("broken", ["not base64 at all!", "A", "äöü", "AAAA\ud800", "data:image/png;base64", "===="])
-def test_bytes_that_can_not_be_decoded_are_a_broken_picture_and_not_a_missing_one(broken: str) -> None:
+@pytest.mark.parametrize("broken", ["not base64 at all!", "A", "äöü", "AAAA\ud800", "data:image/png;base64", "AA==AA"])
+def test_bytes_that_can_not_be_decoded_are_a_broken_picture_and_say_why(broken: str) -> None:
     # It was paid for: it is to be recorded as a bad picture, not asked for again as a filtered one.
-    assert pictures({"data": [{"b64_json": broken}]}) == (GeneratedImage(data=b""),)
+    with pytest.raises(ValueError, match=r"base64|data URI"):
+        decoded({"data": [{"b64_json": broken}]})
 
 
 @pytest.mark.parametrize(
@@ -212,7 +283,7 @@ NESTED = st.recursive(
 def test_no_object_is_too_strange_to_be_understood(body: dict[str, Any]) -> None:
     generation = understand(answer(body))
     for picture in generation.images:
-        assert (picture.url is None) is not (picture.data is None)
+        assert picture.url is not None or picture.data is not None
         for text in (picture.url, picture.revised_prompt):
             (text or "").encode()
     assert generation.tokens_used is None or 0 <= generation.tokens_used < 2**63

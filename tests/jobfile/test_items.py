@@ -345,9 +345,8 @@ def test_a_hundred_thousand_values_are_not_held_against_each_other(write: Write,
 def test_the_schema_for_editors_names_every_key() -> None:
     schema = jobfile.schema()
     assert set(schema["properties"]) == {
-        *("name", "model", "endpoint", "output", "state_dir", "aspect_ratios", "parameters", "variables", "prompts"),
-        "limits",
-        "check",
+        *("name", "model", "endpoint", "output", "state_dir", "proxy", "user_agent", "aspect_ratios"),
+        *("parameters", "variables", "prompts", "limits", "check"),
     }
     text, mapping = schema["$defs"]["PromptSpec"]["anyOf"]
     assert text == {"type": "string"}

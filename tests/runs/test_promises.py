@@ -1,15 +1,21 @@
 """Promises that were broken once, each where two rooms looked at a world that changed between them."""
 
+import asyncio
+import base64
+import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from pipeline import Record, Selection, load_job, run_async
 from pipeline.commands import preflight as preflight_room
 from pipeline.commands.unchanged import Asked, unchanged
 from pipeline.outage import Outage
 from pipeline.sandbox import Behaviour, Fault
+from pipeline.sandbox.painter import Picture, paint
 from tests.runs.site import KEY, PRICE, Site, faults
+from tests.runs.upstream import serving
 
 
 @pytest.mark.parametrize("kind", ["cdn-404", "cdn-bit-flip", "cdn-wrong-size", "cdn-503"])
@@ -65,6 +71,34 @@ async def test_a_list_that_was_edited_during_a_run_never_ends_with_0_and_images_
     monkeypatch.setattr(preflight_room, "preflight", edited)
     summary = await site.run()
     assert summary.exit_code or not summary.pending
+
+
+async def test_one_answer_that_stalls_costs_no_other_paid_answer(site: Site) -> None:
+    picture = base64.b64encode(paint(Picture("x", 1, 1024, 1024, "image/png", "m", "1:1"))).decode()
+    body = json.dumps({"pad": "x" * 12_000_000, "data": [{"b64_json": picture}], "meta": {"usage": {"tokens_used": 1}}})
+    posts = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal posts
+        posts += 1
+        stalls = posts == 1
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.content_length = len(body)
+        await response.prepare(request)
+        await response.write(body[:400_000].encode() if stalls else body.encode())
+        if stalls:
+            await asyncio.sleep(3600)
+        return response
+
+    async with serving(answer) as base:
+        summary = await site.run(
+            *(f"Fox {n}" for n in range(8)),
+            endpoint=base,
+            model="some/model",
+            aspect_ratios=[],
+            limits={"concurrency": 8, "requests_per_minute": 100_000, "request_timeout": 4, "settle": 0},
+        )
+    assert (summary.saved, dict(summary.failed)) == (7, {"lost": 1})
 
 
 @pytest.mark.parametrize("downloads", [16, 64])

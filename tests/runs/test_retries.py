@@ -114,7 +114,7 @@ async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
 
 
 @pytest.mark.parametrize("kind", ["429", "503"])
-@pytest.mark.parametrize("said", ["86400", "999999999999"])
+@pytest.mark.parametrize("said", ["86400", "2000000"])
 async def test_a_provider_that_asks_for_more_than_all_patience_ends_the_run_at_once(
     site: Site, kind: str, said: str
 ) -> None:

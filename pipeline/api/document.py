@@ -1,0 +1,158 @@
+"""An answer's JSON as Python values, at a price in memory that does not depend on what the answer holds.
+
+Pictures inside an answer are strings of many megabytes. They are cut out of the text before it is parsed: the value has
+a mark in their place, and `Document.long` has where in the text they are. What is left must be small, for a million
+tiny values take half a gigabyte once they are Python objects.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Text = bytes | bytearray | memoryview
+
+LONG = 16 * 1024
+"""Bytes from which on a string is cut out."""
+
+SMALL = 64 * 1024
+"""Bytes up to which a whole answer is parsed as it is."""
+
+MOST_REST = 4 * 1024 * 1024
+"""Bytes that may be left without the long strings."""
+
+MOST_SIGNS = 200_000
+"""Commas, brackets, braces and quotes that an answer may hold, in its strings as well: base64 has none of them, and ten
+pictures with all that is said of them need some hundreds."""
+
+_SPACES = re.compile(rb"[ \t\r\n]{32,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A string as it stands in the text, between its quotes and still escaped.
+
+    Attributes:
+        text: The whole text.
+        start: Where it begins.
+        end: Where it ends.
+    """
+
+    text: Text = field(repr=False)
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def slice(self, start: int, end: int) -> bytes:
+        """Bytes `start` to `end` of it."""
+        return bytes(memoryview(self.text)[self.start + start : min(self.start + end, self.end)])
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON document.
+
+    Attributes:
+        value: Its value, with a mark for each long string.
+        long: The long strings by their marks.
+    """
+
+    value: Any
+    long: Mapping[str, Span] = field(default_factory=dict)
+
+
+def parse(text: bytes | bytearray) -> Document:
+    """A JSON document as Python values.
+
+    It is read generously, for it may have been paid for: a byte that is not UTF-8 becomes U+FFFD, a number of any
+    length is a number, and what follows the document is left alone.
+
+    Raises:
+        ValueError: It is not JSON, is nested deeper than anything sensible, or holds more values than any answer does.
+    """
+    if len(text) <= SMALL:
+        return Document(_parsed(bytes(text)))
+    if sum(map(text.count, (b",", b"{", b"[", b'"'))) > MOST_SIGNS:
+        raise ValueError("it holds far more values than an answer with pictures does")
+    rest, long = _cut(text)
+    return Document(_parsed(rest), long)
+
+
+def _cut(text: bytes | bytearray) -> tuple[bytes, dict[str, Span]]:
+    """The text without its long strings and long runs of spaces, and those strings by what stands in their place."""
+    mark = _unused(text)
+    rest, long, at = bytearray(), dict[str, Span](), 0
+    for start, end in _strings(text):
+        if end - start < LONG:
+            continue
+        name = f"{mark}{len(long)}"
+        long[name] = Span(text, start, end)
+        rest += _squeezed(text, at, start) + name.encode()
+        at = end
+    rest += _squeezed(text, at, len(text))
+    if len(rest) > MOST_REST:
+        raise ValueError(f"it holds more than {MOST_REST / 1e6:.0f} MB besides its pictures")
+    return bytes(rest), long
+
+
+def _strings(text: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """Where each string begins and ends, without its quotes. Outside strings, JSON has no quotes."""
+    start = text.find(b'"') + 1
+    while start:
+        end = text.find(b'"', start)
+        while end >= 0 and _is_escaped(text, start, end):
+            end = text.find(b'"', end + 1)
+        if end < 0:
+            return
+        yield start, end
+        start = text.find(b'"', end + 1) + 1
+
+
+def _is_escaped(text: bytes | bytearray, start: int, at: int) -> bool:
+    first = at
+    while first > start and text[first - 1] == 0x5C:
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def _squeezed(text: bytes | bytearray, start: int, end: int) -> bytes:
+    # Also inside short strings: a prompt with 32 spaces in a row loses nothing that anyone needs.
+    return _SPACES.sub(b" ", memoryview(text)[start:end])
+
+
+def _unused(text: bytes | bytearray) -> str:
+    """A beginning for the marks that the text itself does not hold."""
+    number = 0
+    while f"~long{number}~".encode() in text:
+        number += 1
+    return f"~long{number}~"
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError:
+        return _generously(text)
+
+
+def _generously(text: bytes) -> Any:
+    """The same for a text that is not quite JSON."""
+    plain = text.decode(json.detect_encoding(text), "replace").strip("\ufeff \t\r\n")
+    try:
+        value, end = json.JSONDecoder(parse_int=_number).raw_decode(plain)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if end < len(plain) and not isinstance(value, dict):
+        # `404 page not found` begins with a number, and is not one.
+        raise ValueError("it is not JSON")
+    return value
+
+
+def _number(digits: str) -> int | float:
+    # Python converts at most 4,300 digits; no sum has more than 20.
+    return int(digits) if len(digits) < 400 else float(digits)

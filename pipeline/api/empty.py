@@ -1,0 +1,97 @@
+"""What a 200 without a picture means: an asynchronous API's ticket, an error in the dress of a success, or nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.api import said, ticket
+from pipeline.api.document import Document
+from pipeline.api.said import Said
+from pipeline.api.verdict import Asked, pause, refused, unknown_model
+from pipeline.api.wire import Answer
+from pipeline.errors import Accepted, GiveUp, KeyRefused, NoPicture, PipelineError, RateLimited, Unavailable
+from pipeline.model import Generation
+
+_FINE = frozenset({"0", "200", "201", "202", "ok", "success", "succeeded", "true", "none", "null", ""})
+_PLACES = ("data", "output", "result", "response")
+
+
+def meaning(answer: Answer, document: Document, generation: Generation, asked: Asked) -> tuple[PipelineError, bool]:
+    """What an answer without a picture asks the caller to do, and whether it was billed.
+
+    | the answer | meaning | billed |
+    |---|---|---|
+    | has an id to ask with, or says that it is under way | accepted | maybe |
+    | an error about content | moderated | if it names a cost |
+    | an error about the account, the pace, the model, the server | as with a status of its own | if it names a cost |
+    | another error | filtered, with the server's words | if it names a cost |
+    | words, no error | filtered, or moderated, with the words | yes |
+    | neither | no picture: it may be asked for once more | yes |
+    """
+    value = document.value
+    told = said.read(value)
+    billed = bool(generation.tokens_used or generation.usd)
+    if is_error(value):
+        return _error(answer, told, asked, billed=billed), billed
+    found = ticket.found(value, answer, asked.url)
+    if found is not None:
+        message = (
+            f"the API has accepted it as {ticket.told(found)} and sends the picture later, which can't be collected"
+        )
+        return Accepted(message, ticket=ticket.written(found)), True
+    if said.names_moderation(told) or (told.message and said.is_moderated(told)):
+        return GiveUp(_words(answer, told), cause="moderated"), True
+    if told.message:
+        return GiveUp(_words(answer, told), cause="filtered"), True
+    return NoPicture("the answer held no picture, and no word of why: the prompt or the picture was filtered"), True
+
+
+def _error(answer: Answer, told: Said, asked: Asked, *, billed: bool) -> PipelineError:
+    words = _words(answer, told)
+    if said.is_account(told):
+        return KeyRefused(refused(answer.status, told.message or "an error", asked))
+    if said.is_moderated(told):
+        return GiveUp(words, cause="moderated")
+    if billed:
+        # Whatever it says of later: it would be billed again.
+        return GiveUp(words, cause="filtered")
+    if said.is_throttled(told):
+        return RateLimited(words, pause(answer, told))
+    if said.is_model(told) and not asked.delivered:
+        return unknown_model(answer.status, told.message, asked)
+    if said.is_unavailable(told):
+        return Unavailable(words, pause(answer, told))
+    return GiveUp(words, cause="filtered")
+
+
+def is_error(value: Any) -> bool:
+    """Whether a JSON object says that it is an error, in one of the ways in which servers do."""
+    if not isinstance(value, dict):
+        return False
+    if ticket.has_failed(value):
+        return True
+    inner = [value.get(name) for name in _PLACES]
+    firsts = [one[0] if isinstance(one, list) and one else one for one in inner]
+    return any(_is_error(part) for part in (value, *firsts) if isinstance(part, dict))
+
+
+def _is_error(part: Mapping[str, Any]) -> bool:
+    if part.get("error") or part.get("errors") or part.get("success") is False or part.get("object") == "error":
+        return True
+    feedback, response = part.get("promptFeedback"), part.get("base_resp")
+    if isinstance(feedback, dict) and feedback.get("blockReason"):
+        return True
+    if isinstance(response, dict) and response.get("status_code"):
+        return True
+    words = next((text for name in ("message", "msg") if isinstance(text := part.get(name), str)), "?")
+    if words.strip().lower() in _FINE:
+        # Some servers count their successes from 1.
+        return False
+    codes = (part.get(name) for name in ("code", "statusCode", "status_code", "error_code", "errorCode"))
+    return any(isinstance(code, str | int) and str(code).lower() not in _FINE for code in codes) or (
+        bool(part.get("detail")) and not any(name in part for name in ("data", "images", "output"))
+    )
+
+
+def _words(answer: Answer, told: Said) -> str:
+    codes = ", ".join(sorted(code for code in told.codes if code not in _FINE)[:3])
+    return f"{answer.status} without a picture: {told.message or said.shown(codes) or 'an error without words'}"
