@@ -167,6 +167,8 @@ class Transfer:
                     arrival.discard()
             else:
                 arrival.discard()
+            # Many megabytes, perhaps, and the traceback of what was raised may hold the way.
+            way.data = None
 
     async def _bring(self, way: _Way) -> Picture:
         """The picture in one of the ways, checked, as far as it has not landed.

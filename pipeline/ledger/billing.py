@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class BillingReader:
             f"SELECT {ATTEMPT} FROM attempts WHERE state = 'maybe' "
             f"AND (run IN ({open_runs}) OR settled_by IN ({open_runs})) ORDER BY seq"
         )
-        return [attempt_of(row) for row in self._read(query, ())]
+        return [self._whole(attempt_of(row)) for row in self._read(query, ())]
 
     def ever_maybe_billed(self) -> list[Attempt]:
         """Every attempt of any run that may have been billed without an answer, oldest first."""
@@ -94,8 +95,9 @@ class BillingReader:
 
     def attempt(self, id: str, *, answer: bool = True) -> Attempt | None:  # noqa: A002
         """The attempt of this id, without its `answer`, which may be large, on request; None where there is none."""
-        rows = self._read(f"SELECT {ATTEMPT if answer else WITHOUT_ANSWER} FROM attempts WHERE id = ?", (id,))
-        return attempt_of(rows[0]) if rows else None
+        rows = self._read(f"SELECT {ATTEMPT} FROM attempts WHERE id = ?", (id,))
+        found = [attempt_of(row) for row in rows]
+        return next((self._whole(attempt) if answer else attempt for attempt in found), None)
 
     def has_attempt(self, id: str) -> bool:  # noqa: A002
         """Whether an attempt of this id was ever sent."""
@@ -215,6 +217,11 @@ class BillingReader:
             yield
         finally:
             self._read("COMMIT", ())
+
+    def _whole(self, attempt: Attempt) -> Attempt:
+        """The same attempt with its answer, where that is large and lies elsewhere."""
+        parts = self._read("SELECT body FROM answers WHERE attempt = ? ORDER BY part", (attempt.id,))
+        return replace(attempt, answer=b"".join(part for (part,) in parts)) if parts else attempt
 
     def _without_answers(self, where: str, *parameters: Any) -> list[Attempt]:
         return [

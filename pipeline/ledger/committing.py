@@ -17,7 +17,7 @@ import anyio
 
 from pipeline.errors import StorageFailed
 from pipeline.ledger.refusals import REFUSALS, storage_failed
-from pipeline.ledger.rows import LARGE_ANSWER, Statement
+from pipeline.ledger.rows import Statement
 
 if TYPE_CHECKING:
     import asyncio
@@ -171,12 +171,8 @@ class Committer:
         execute = self._connection.execute
         execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
         execute("BEGIN IMMEDIATE")
-        for statement in batch.statements:
-            sql, parameters = statement
+        for sql, parameters in batch.statements:
             execute(sql, parameters)
-            if _is_large(statement):
-                # The module keeps the statement, and SQLite with it a copy of what was bound, until it is used again.
-                execute(sql, [None] * len(parameters))
         batch.begun = True
 
     def _commit(self, batch: _Batch) -> None:
@@ -207,5 +203,5 @@ def _loop() -> "asyncio.AbstractEventLoop":
 
 
 def _is_large(statement: Statement) -> bool:
-    """Whether it takes long enough to store that it is better left to the thread."""
-    return any(isinstance(value, bytes | bytearray) and len(value) > LARGE_ANSWER for value in statement[1])
+    """Whether it takes long enough to store that it is better left to the thread: it is part of a large answer."""
+    return any(isinstance(value, memoryview) for value in statement[1])

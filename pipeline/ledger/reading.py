@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.errors import StorageFailed
-from pipeline.ledger.billing import ATTEMPT, WITHOUT_ANSWER, BillingReader, attempt_of
+from pipeline.ledger.billing import ATTEMPT, BillingReader, attempt_of
 from pipeline.ledger.refusals import ELSEWHERE, REFUSALS, storage_failed
 from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, ImageRow, Known, Recipe, columns
 from pipeline.model import Item
@@ -77,14 +77,14 @@ class LedgerReader(BillingReader):
 
     def attempts(self, key: str, *, answers: bool = True) -> list[Attempt]:
         """Every attempt made for this key, oldest first; without their `answers`, which may be large, on request."""
-        chosen = ATTEMPT if answers else WITHOUT_ANSWER
-        query = f"SELECT {chosen} FROM attempts WHERE key = ? ORDER BY seq"
-        return [attempt_of(row) for row in self._read(query, (key,))]
+        query = f"SELECT {ATTEMPT} FROM attempts WHERE key = ? ORDER BY seq"
+        found = [attempt_of(row) for row in self._read(query, (key,))]
+        return [self._whole(attempt) for attempt in found] if answers else found
 
-    def unread(self) -> list[Attempt]:
+    def unread(self) -> Iterator[Attempt]:
         """Paid attempts of runs that were killed before they could write down what the answer holds."""
-        query = f"SELECT {ATTEMPT} FROM attempts WHERE state = 'paid' AND delivered IS NULL AND answer IS NOT NULL"
-        return [attempt_of(row) for row in self._read(query, ())]
+        query = f"SELECT {ATTEMPT} FROM attempts WHERE state = 'paid' AND delivered IS NULL"
+        return (self._whole(attempt_of(row)) for row in self._read(query, ()))
 
     def last_run(self) -> str | None:
         """When the newest run began, or None where there was none."""

@@ -9,7 +9,8 @@ VERSION = 3
 """Of the tables, kept in SQLite's `user_version`."""
 
 LARGE_ANSWER = 256 * 1024
-"""Bytes above which an answer holds pictures rather than URLs; it is dropped once all of them are files."""
+"""Bytes above which an answer holds pictures rather than URLs: it is kept in a table of its own, for each change of a
+row writes all of the row again, and dropped once all of its pictures are files."""
 
 Statement = tuple[str, Sequence[Any]]
 """A statement in SQL, and what its question marks stand for."""
@@ -63,6 +64,13 @@ CREATE TABLE takes (                         -- every picture of a paid answer t
 """
 """Pictures of a paid answer that have no row here are still to be fetched."""
 
+_ANSWERS = """
+CREATE TABLE answers (                       -- large answers in parts, which together are the bytes that came
+    attempt TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (attempt, part)
+) STRICT;
+"""
+
 _FOLDER = """
 CREATE TABLE folder (output TEXT NOT NULL) STRICT;  -- whose ledger this is, where it is kept elsewhere
 CREATE TABLE stamp (facts TEXT NOT NULL) STRICT;    -- left by a run that ended with nothing more to do; JSON
@@ -86,7 +94,7 @@ CREATE TABLE recipes (
     item TEXT PRIMARY KEY, key TEXT NOT NULL, prompt TEXT NOT NULL, aspect_ratio TEXT, seed INTEGER
 ) STRICT;
 CREATE INDEX recipes_by_prompt ON recipes (prompt);
-{_ATTEMPTS}{_INDEXES}{_TAKES}{_FOLDER}"""
+{_ATTEMPTS}{_INDEXES}{_TAKES}{_ANSWERS}{_FOLDER}"""
 
 _OF_1 = (
     "seq, id, run, key, item, model, indexes, price, state, created_at, ended_at, status, inference_id, answer, "
@@ -135,7 +143,9 @@ ALTER TABLE attempts RENAME TO attempts_2;
 {_ATTEMPTS}
 INSERT INTO attempts ({_OF_2}) SELECT {_OF_2} FROM attempts_2;
 DROP TABLE attempts_2;
-{_INDEXES}{_TAKES}{_TAKES_OF_2}
+{_INDEXES}{_TAKES}{_TAKES_OF_2}{_ANSWERS}
+INSERT INTO answers (attempt, part, body) SELECT id, 0, answer FROM attempts WHERE length(answer) > {LARGE_ANSWER};
+UPDATE attempts SET answer = NULL WHERE length(answer) > {LARGE_ANSWER};
 UPDATE attempts SET next_look = settled_at WHERE settled_at IS NOT NULL AND (state = 'maybe' OR
     (state = 'unbilled' AND checks < 3));
 """,

@@ -1,6 +1,6 @@
 """The statements in SQL that several of the ledger's writers share."""
 
-from pipeline.ledger.rows import ImageRow, Recipe, Statement, columns, image_values, marks
+from pipeline.ledger.rows import LARGE_ANSWER, ImageRow, Recipe, Statement, columns, image_values, marks
 from pipeline.model import Item
 
 _INSERT_IMAGE = f"INSERT OR REPLACE INTO images ({columns(ImageRow)}) VALUES ({marks(ImageRow)})"
@@ -20,6 +20,19 @@ WHERE cause = 'maybe-billed' AND state = 'failed' AND key = (SELECT key FROM att
     )
 """
 """An image of whose attempts none is in doubt any more is lost, or free to be asked for again."""
+
+
+PART = 1024 * 1024
+"""Bytes of a large answer that are stored at once: SQLite copies what it stores, twice."""
+
+
+def answer(attempt: str, body: bytes | bytearray | None) -> tuple[bytes | bytearray | None, tuple[Statement, ...]]:
+    """What to write into an attempt's row for its answer, and what to write besides."""
+    if body is None or len(body) <= LARGE_ANSWER:
+        return body, ()
+    insert = "INSERT OR REPLACE INTO answers (attempt, part, body) VALUES (?, ?, ?)"
+    parts = range(0, len(body), PART)
+    return None, tuple((insert, (attempt, at // PART, memoryview(body)[at : at + PART])) for at in parts)
 
 
 def lost(attempt: str, at: str, error: str, run: str | None) -> Statement:

@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline.ledger import statements
 from pipeline.ledger.reading import LedgerReader, check, connect
 from pipeline.ledger.refusals import REFUSALS, storage_failed
-from pipeline.ledger.rows import LARGE_ANSWER, ImageRow
+from pipeline.ledger.rows import ImageRow
 from pipeline.model import Item
 
 
@@ -123,12 +123,14 @@ class Ledger(LedgerReader):
 
         From here on nothing posts it again but by a person's word.
         """
+        small, parts = statements.answer(attempt, answer)
         await self._committer.write(
             (
                 "UPDATE attempts SET state = 'accepted', ended_at = ?, status = ?, answer = ?, ticket = ?, "
                 "inference_id = ?, error = ? WHERE id = ?",
-                (at, status, answer, ticket, inference_id, error, attempt),
-            )
+                (at, status, small, ticket, inference_id, error, attempt),
+            ),
+            *parts,
         )
 
     async def outcome(
@@ -143,12 +145,14 @@ class Ledger(LedgerReader):
         inference_id: str | None = None,
     ) -> None:
         """An attempt came to nothing: `rejected` (not billed) or `maybe` (nobody can say)."""
+        small, parts = statements.answer(attempt, answer)
         await self._committer.write(
             (
                 "UPDATE attempts SET state = ?, ended_at = ?, status = ?, error = ?, answer = coalesce(?, answer), "
                 "inference_id = coalesce(?, inference_id) WHERE id = ?",
-                (state, at, status, error, answer, inference_id, attempt),
-            )
+                (state, at, status, error, small, inference_id, attempt),
+            ),
+            *parts,
         )
 
     async def paid(
@@ -166,12 +170,14 @@ class Ledger(LedgerReader):
 
         `cost` is what its headers say: tokens and USD. What the answer itself says is for `understood`.
         """
+        small, parts = statements.answer(attempt, answer)
         await self._committer.write(
             (
                 "UPDATE attempts SET state = 'paid', ended_at = ?, status = ?, answer = ?, inference_id = ?, "
                 "made_by = ?, tokens = ?, usd = ? WHERE id = ?",
-                (at, status, answer, inference_id, made_by, *cost, attempt),
-            )
+                (at, status, small, inference_id, made_by, *cost, attempt),
+            ),
+            *parts,
         )
 
     async def settled(
@@ -232,9 +238,9 @@ class Ledger(LedgerReader):
             *statements.take(row, "saved"),
             (
                 # Pictures that came inside the answer are files now: the database need not hold them twice.
-                "UPDATE attempts SET answer = NULL WHERE id = ? AND length(answer) > ? AND delivered <= "
-                "(SELECT count(*) FROM images WHERE key = ? AND attempt = ? AND state = 'saved')",
-                (row.attempt, LARGE_ANSWER, item.key, row.attempt),
+                "DELETE FROM answers WHERE attempt = ?1 AND (SELECT delivered FROM attempts WHERE id = ?1) <= "
+                "(SELECT count(*) FROM images WHERE key = ?2 AND attempt = ?1 AND state = 'saved')",
+                (row.attempt, item.key),
             ),
         )
 

@@ -129,7 +129,12 @@ class Asker:
             self._check_room()
             skew = self.server.skew
             await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now(), skew=skew)
-            generation = await self._send(attempt, item, body, bill)
+            try:
+                generation = await self._send(attempt, item, body, bill)
+            except PipelineError as error:
+                # Its traceback holds the frames below, and they the answer: many megabytes, until the next attempt.
+                error.__context__ = None
+                raise error.with_traceback(None) from None
         pairs = zip(indexes, generation.images, strict=False)
         now = utc_now()
         return [Claim(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]

@@ -85,18 +85,19 @@ def test_what_is_not_json_or_holds_far_more_than_an_answer_is_refused(body: byte
 
 
 PEAK = """
-import resource, sys
+import sys
+from tests.peak import peak
 from pipeline.api.shapes import understand
 from pipeline.api.wire import Answer
 body = eval(sys.argv[1])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 try:
     for picture in understand(Answer(200, {}, body)).images:
         for piece in picture.data.pieces():
             pass
 except ValueError:
     pass
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024))
+print(peak() - before)
 """
 
 

@@ -105,7 +105,7 @@ async def program(*arguments: str | Path, environ: Mapping[str, str] | None = No
 
 def job(folder: Path, endpoint: str, *prompts: Any, ensure_ascii: bool = True, **more: Any) -> Path:
     """A job with these prompts, whose output is `out` beside it."""
-    limits = {"settle": 0, "attempts": 2, "patience": 0} | more.pop("limits", {})
+    limits = {"settle": 0, "attempts": 2, "patience": 0, "unusable_answers": 10_000} | more.pop("limits", {})
     text = {"endpoint": endpoint, "output": str(folder / "out"), "aspect_ratios": ["16:9"], "limits": limits}
     path = folder / "night.yaml"
     path.write_text(json.dumps(text | more | {"prompts": list(prompts)}, ensure_ascii=ensure_ascii))

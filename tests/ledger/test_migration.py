@@ -162,3 +162,13 @@ def test_a_ledger_of_version_2_knows_which_paid_pictures_were_never_fetched(of_v
             ("r.b", 0, "saved", "hero.png", "ab", 9),
         ]
         assert db.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+def test_a_large_answer_of_version_2_is_still_whole(of_version_2: Path) -> None:
+    large = bytes(range(256)) * 8192
+    with closing(sqlite3.connect(of_version_2)) as db, db:
+        db.execute("UPDATE attempts SET answer = ? WHERE id = 'r.c'", (large,))
+    with LedgerReader(of_version_2) as reader:
+        assert [attempt.answer for attempt in reader.attempts("key-1")] == [b"{}", b"{}", large]
+    with Ledger(of_version_2) as ledger:
+        assert [attempt.answer for attempt in ledger.attempts("key-1")] == [b"{}", b"{}", large]
