@@ -79,7 +79,7 @@ def verdict(answer: Answer, asked: Asked = _NOTHING) -> PipelineError | None:
     |---|---|
     | 200, 201; another 2xx that holds pictures or a ticket | paid (`empty` says of what, where no picture is in it) |
     | a page instead of an API's answer, before the API has ever answered | the wrong address: the run stops |
-    | 404, 405, 410, 501 that speak of the address, before the API has ever answered | the same |
+    | 404, 410, 501 that speak of the address and any 405, before the API has ever answered | the same |
     | 3xx | the endpoint is elsewhere: the run stops, a POST is never redirected |
     | 4xx that refuses the content | moderated |
     | 401, 402, 403; 4xx that speak of the key, the quota or the bill | the key or the account: the run stops |
@@ -134,6 +134,9 @@ def _of_client(answer: Answer, asked: Asked, told: Said, words: str, *, page: bo
     if not asked.delivered and said.is_model(told):
         return unknown_model(answer.status, words, asked)
     lost = not page and said.is_route(told) and status in _NO_ROUTE
+    if status == 405 and not asked.spoken:
+        # An address that takes no POST: no item can be at fault for that.
+        return wrong_address(answer, asked, words)
     if not _has_id(answer) and (lost or (page and status in _NO_ROUTE)):
         if not asked.spoken:
             return wrong_address(answer, asked, words)

@@ -23,6 +23,7 @@ def peak() -> str:
 
 if __name__ == "__main__":
     retry.BACKOFF_BASE = retry.TOKEN_EVERY = 0.001
+    retry.FRESH_PATIENCE = 0.1
     account.CALLS_A_MINUTE = 60_000
     setattr(wiring, "Outage", partial(Outage, probe_every=(0.001, 0.002)))  # noqa: B010
     code = main(sys.argv[1:])
