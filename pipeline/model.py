@@ -6,10 +6,12 @@ prompts, tokens) → `Claim` (one picture of it that must become a file) → `Sa
 `Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline.generated import GeneratedImage
 
 if TYPE_CHECKING:
     from pipeline.wanted import Wanted
@@ -152,59 +154,6 @@ class Doubt:
     booked: int = 0
     verdict: Literal["open", "unbilled", "lost", "unproven"] = "open"
     forgone: bool = False
-
-
-class EncodedImage(Protocol):
-    """A picture inside an answer, still encoded, so that a large one is not held twice."""
-
-    def pieces(self) -> Iterator[bytes]:
-        """Its bytes, piece by piece.
-
-        Raises:
-            ValueError: The text can't be decoded; the message says why.
-        """
-        ...
-
-    def raw(self) -> Iterator[bytes]:
-        """The text itself, piece by piece: what is kept of one that can't be decoded."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedImage:
-    """One picture of a paid answer: the bytes themselves, its URL, or both; at least one of them is set.
-
-    Attributes:
-        url: Where it is to be had.
-        data: The picture itself, decoded or still as the answer has it. Tried before the URL.
-        revised_prompt: The prompt as the API rewrote it.
-        mime_type: What the answer says it is.
-        more_urls: Further URLs of the same picture, tried after `url`.
-        flagged: The answer's own word that this picture is no good, such as `has_nsfw_concepts`; None where it says
-            nothing.
-    """
-
-    url: str | None = None
-    data: "bytes | EncodedImage | None" = None
-    revised_prompt: str | None = None
-    mime_type: str | None = None
-    more_urls: tuple[str, ...] = ()
-    flagged: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """A paid answer, understood.
-
-    Attributes:
-        images: The pictures, in the answer's order; fewer than asked, or none, when some were filtered.
-        tokens_used: Tokens (credits) the whole answer cost, or None where it does not say.
-        usd: Dollars the whole answer cost, or None where it does not say.
-    """
-
-    images: tuple[GeneratedImage, ...]
-    tokens_used: int | None = None
-    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import models
+from pipeline.decision import Decision, doubt_of, is_forced, requests
+from pipeline.errors import UsageError
 from pipeline.ledger import ImageRow, LedgerReader
 from pipeline.model import Claim, Doubt, Item, Request
 from pipeline.names import SUFFIXES
-from pipeline.plan import Decision, Planner, doubt_of, is_forced, requests
+from pipeline.plan import Planner
 from pipeline.signed import expires_at
 from pipeline.store import is_there
+from pipeline.text import plural
 from pipeline.wanted import AT_ONCE, Wanted
 
 
@@ -143,7 +146,23 @@ class WorkList:
                 yield doubt_of(item, indexes, attempt)
 
 
-def paid_names(work: WorkList, ledger: LedgerReader, output: Path) -> Iterator[str]:
+def spare_paid_pictures(work: WorkList, ledger: LedgerReader, output: Path) -> None:
+    """Let no placeholder take the name of a picture that was paid for.
+
+    Raises:
+        UsageError: One would.
+    """
+    paid = list(_paid_names(work, ledger, output))
+    if paid:
+        shown = ", ".join(paid[:3]) + (" …" if len(paid) > 3 else "")
+        raise UsageError(
+            f"{plural(len(paid), 'picture')} that were paid for would give way to the sandbox's placeholders "
+            f"({shown}); nothing was changed. To make them at the real API: --endpoint aimlapi. "
+            "To have the placeholders: --placeholders (what was paid for is kept in .pipeline/replaced)"
+        )
+
+
+def _paid_names(work: WorkList, ledger: LedgerReader, output: Path) -> Iterator[str]:
     """The files, of what is to be asked for, whose name now belongs to a picture that the real API was paid for."""
     for item, text in work.wanted.work():
         for index in json.loads(text)["ask"]:

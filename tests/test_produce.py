@@ -13,8 +13,9 @@ from pipeline import retry
 from pipeline.commands.wiring import wire
 from pipeline.errors import BudgetReached, Interrupted, StorageFailed
 from pipeline.gate import Gate
+from pipeline.generated import GeneratedImage
 from pipeline.ledger import Ledger
-from pipeline.model import DEFAULT_MODEL, Claim, GeneratedImage, Item, Limits, Record, Request
+from pipeline.model import DEFAULT_MODEL, Claim, Item, Limits, Record, Request
 from pipeline.produce import Producer, ask
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 from pipeline.settings import Endpoint, Key

@@ -7,7 +7,7 @@ import anyio
 from bench.assignment import MODEL, RATIO, Assignment, received
 from pipeline import models, web
 from pipeline.download import Downloads
-from pipeline.model import GeneratedImage
+from pipeline.generated import GeneratedImage
 from pipeline.pool import run_pool
 from pipeline.store import Store
 

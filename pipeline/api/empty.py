@@ -9,7 +9,7 @@ from pipeline.api.said import Said
 from pipeline.api.verdict import Asked, pause, refused, unknown_model
 from pipeline.api.wire import Answer
 from pipeline.errors import Accepted, GiveUp, KeyRefused, NoPicture, PipelineError, RateLimited, Unavailable
-from pipeline.model import Generation
+from pipeline.generated import Generation
 
 _FINE = frozenset({"0", "200", "201", "202", "ok", "success", "succeeded", "true", "none", "null", ""})
 _PLACES = ("data", "output", "result", "response")

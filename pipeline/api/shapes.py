@@ -24,7 +24,7 @@ from pipeline.api.document import Document, Span, parse
 from pipeline.api.encoded import EncodedPicture
 from pipeline.api.flags import flag_of, flags_of_all
 from pipeline.api.wire import Answer, amount, cost, whole_number
-from pipeline.model import GeneratedImage, Generation
+from pipeline.generated import GeneratedImage, Generation
 
 _BARE = (
     *("data", "images", "image", "image_url", "output", "outputs", "results", "result", "predictions", "artifacts"),

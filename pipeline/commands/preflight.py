@@ -1,17 +1,24 @@
 """Before the first request: is there everything that the whole plan needs? All that is missing is said at once."""
 
 import sys
+import time
+from typing import TYPE_CHECKING
 
+from pipeline import view
 from pipeline.api.account import Account, NoAnswer, NoLog
 from pipeline.budget import Budget
 from pipeline.errors import KeyRefused, StopRun, StorageFailed
+from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
-from pipeline.model import CREDITS_PER_USD, Limits
+from pipeline.model import CREDITS_PER_USD, Job, Limits
 from pipeline.produce import ROOM
-from pipeline.settings import SANDBOX
+from pipeline.settings import SANDBOX, Endpoint
 from pipeline.store import Store
 from pipeline.text import grouped, plural, usd
 from pipeline.worklist import WorkList
+
+if TYPE_CHECKING:
+    from pipeline.produce import Producer
 
 if sys.platform != "win32":
     import resource
@@ -23,6 +30,36 @@ SANDBOX_IMAGE_BYTES = 128 * 1024
 
 SPARE_FILES = 64
 """Files that the program has open besides its connections and pictures."""
+
+
+async def prepare(
+    producer: "Producer", job: Job, store: Store, ledger: Ledger, work: WorkList, endpoint: Endpoint, gate: Gate
+) -> bool:
+    """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed.
+
+    What makes the run impossible closes the gate.
+
+    Returns:
+        Whether the plan was made again, because the vendor's log has told more.
+    """
+    settler, budget, planned_again = producer.settler, producer.asker.budget, False
+    base, window = endpoint.base_or_sandbox, job.limits.budget_window
+    try:
+        with gate.waiting():
+            if ledger.in_doubt(base, view.utc_now()):
+                await settler.lookup.catch_up(settler.settle)
+                work.plan()
+                planned_again = True
+            await preflight(work, job.limits, store, ledger, settler.lookup.account, budget)
+            if work.asked:
+                await settler.lookup.find_unrecorded(lambda: iter(job.wanted))
+        if window is not None:
+            budget.begin(ledger.spent_since(view.utc(time.time() - window), base=base))
+    except GateClosed:
+        pass
+    except StopRun as reason:
+        gate.close(reason)
+    return planned_again
 
 
 async def preflight(

@@ -20,15 +20,14 @@ from pipeline.commands.opening import opened, planner, read_again, require_match
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import Summary
 from pipeline.commands.unchanged import remember
-from pipeline.errors import StopRun, StorageFailed, UsageError
+from pipeline.decision import Selection
+from pipeline.errors import StopRun, StorageFailed
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
 from pipeline.model import Claim, Doubt, Job, Record, Request
-from pipeline.plan import Selection
 from pipeline.progress import Progress
 from pipeline.store import Store
-from pipeline.text import plural
-from pipeline.worklist import Work, WorkList, paid_names
+from pipeline.worklist import Work, WorkList, spare_paid_pictures
 
 if TYPE_CHECKING:
     from pipeline.produce import Producer
@@ -77,7 +76,8 @@ class Run:
             plan = planner(self.job, ledger, self.endpoint, self.selection)
             work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
             work.plan()
-            self._spare_paid_pictures(work, ledger)
+            if self.endpoint.sandbox and not self.selection.placeholders and work.asked:
+                spare_paid_pictures(work, ledger, self.job.output)
             begun = bool(work or ledger.killed_runs() or ledger.in_doubt(base, self.started_at))
             reason: StopRun | None = None
             summary = self._summary()
@@ -96,28 +96,12 @@ class Run:
                     remember(self.job, ledger, summary, self.environ)
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
-    def _spare_paid_pictures(self, work: WorkList, ledger: Ledger) -> None:
-        """Let no placeholder take the name of a picture that was paid for, unless that is meant.
-
-        Raises:
-            UsageError: One would.
-        """
-        if not self.endpoint.sandbox or self.selection.placeholders or not work.asked:
-            return
-        paid = list(paid_names(work, ledger, self.job.output))
-        if paid:
-            shown = ", ".join(paid[:3]) + (" …" if len(paid) > 3 else "")
-            raise UsageError(
-                f"{plural(len(paid), 'picture')} that were paid for would give way to the sandbox's placeholders "
-                f"({shown}); nothing was changed. To make them at the real API: --endpoint aimlapi. "
-                "To have the placeholders: --placeholders (what was paid for is kept in .pipeline/replaced)"
-            )
-
     async def _make(
         self, store: Store, ledger: Ledger, work: WorkList, summary: Summary
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
+        from pipeline.commands.preflight import prepare
         from pipeline.commands.waiting import waiting_for
         from pipeline.commands.wiring import wire
 
@@ -149,7 +133,7 @@ class Run:
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
                     group.start_soon(progress.keep_fresh)
-                    if await self._prepare(producer, store, ledger, work, gate):
+                    if await prepare(producer, self.job, store, ledger, work, self.endpoint, gate):
                         progress.expect(work.images)
                     await self._produce(producer, self._work(work, gate), gate)
                     group.cancel_scope.cancel()
@@ -166,33 +150,6 @@ class Run:
             renamed=producer.names.renamed,
             unrecorded=producer.settler.lookup.unknown_to_ledger,
         )
-
-    async def _prepare(self, producer: "Producer", store: Store, ledger: Ledger, work: WorkList, gate: Gate) -> bool:
-        """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed.
-
-        Returns:
-            Whether the plan was made again, because the vendor's log has told more.
-        """
-        from pipeline.commands.preflight import preflight
-
-        settler, limits, planned_again = producer.settler, self.job.limits, False
-        try:
-            with gate.waiting():
-                if ledger.in_doubt(self.endpoint.base_or_sandbox, view.utc_now()):
-                    await settler.lookup.catch_up(settler.settle)
-                    work.plan()
-                    planned_again = True
-                await preflight(work, limits, store, ledger, settler.lookup.account, producer.asker.budget)
-                if work.asked:
-                    await settler.lookup.find_unrecorded(lambda: iter(self.job.wanted))
-            if limits.budget_window is not None:
-                since = view.utc(time.time() - limits.budget_window)
-                producer.asker.budget.begin(ledger.spent_since(since, base=self.endpoint.base_or_sandbox))
-        except GateClosed:
-            pass
-        except StopRun as reason:
-            gate.close(reason)
-        return planned_again
 
     async def _produce(self, producer: "Producer", work: Iterator[Work], gate: Gate) -> None:
         """Do all the work, and what comes of its doubts."""
@@ -288,15 +245,23 @@ async def run_async(
     try:
         return await Run(job, selection or Selection(), endpoint, quiet, on_record, environ)()
     except BaseExceptionGroup as group:
-        # What the caller's own `on_record` raised, as it was raised.
-        raise first_of(group) from None
+        # What the caller's own `on_record` raised, as it was raised; the group only where it holds more than that.
+        first = first_of(group)
+        raise first from (group if any(error is not first for error in leaves(group)) else None)
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The exception at the bottom of nested groups, which task groups make of any."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    """The first exception at the bottom of nested groups, which task groups make of any."""
+    return next(leaves(error))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions at the bottom of nested groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
 
 
 def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:

@@ -18,7 +18,8 @@ from pipeline.download import coding
 from pipeline.download.arrival import Arrival
 from pipeline.download.getting import Getter, Manners
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed
-from pipeline.model import EncodedImage, GeneratedImage, SavedImage
+from pipeline.generated import EncodedImage, GeneratedImage
+from pipeline.model import SavedImage
 from pipeline.picture import BrokenPicture, Picture
 from pipeline.store import Store
 

@@ -30,9 +30,10 @@ from pipeline.errors import (
     Unavailable,
 )
 from pipeline.gate import Gate, GateClosed
+from pipeline.generated import Generation
 from pipeline.ledger import Ledger
 from pipeline.limits.unusable import UnusableStreak
-from pipeline.model import Claim, Generation, Item, Limits
+from pipeline.model import Claim, Item, Limits
 from pipeline.outage import Outage
 from pipeline.pace import Pace, Throttle
 from pipeline.produce.cuts import CUT_OFF, CUTS, Cuts

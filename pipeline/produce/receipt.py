@@ -7,9 +7,10 @@ from pipeline.api.client import LARGE
 from pipeline.api.verdict import Asked
 from pipeline.errors import Accepted, GiveUp, PipelineError, StopRun
 from pipeline.gate import Gate
+from pipeline.generated import Generation
 from pipeline.ledger import Ledger
 from pipeline.limits.unusable import UnusableStreak
-from pipeline.model import CREDITS_PER_USD, Generation, Item
+from pipeline.model import CREDITS_PER_USD, Item
 from pipeline.produce.tally import Bill, Tally, believable
 from pipeline.text import printable, usd
 from pipeline.view import utc_now

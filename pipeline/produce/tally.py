@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.model import CREDITS_PER_USD, Generation
+from pipeline.generated import Generation
+from pipeline.model import CREDITS_PER_USD
 
 ABSURD = 100
 """Times the list price from which on a cost is taken for a mistake of the server."""

@@ -20,6 +20,29 @@ INFERENCE_ID = web.RequestKey("inference_id", str)
 
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
+MESSAGES = {
+    400: "Invalid payload: prompt: the request could not be understood",
+    401: "Unauthorized: the API key is not valid",
+    402: "Payment required",
+    403: "You have run out of credits. Please top up your balance",
+    404: "Model not found",
+    405: "Method not allowed",
+    408: "Request timeout",
+    409: "Conflict",
+    413: "request entity too large",
+    414: "URI too long",
+    415: "Unsupported media type",
+    422: "Unprocessable entity",
+    425: "Too early",
+    429: "Rate limit exceeded, try again later",
+    451: "Unavailable for legal reasons",
+    500: "Internal server error",
+    502: "Bad gateway: the partner failed",
+    503: "Service unavailable",
+    504: "Generation timeout",
+}
+"""What the API says under each status that is a refusal."""
+
 
 def client_request_id(request: web.Request) -> str | None:
     """The client's own label; one that is not valid is dropped in silence, as the vendor does."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 from aiohttp import hdrs, web
 
-from pipeline.sandbox.answers import answer, error, manners, usd
+from pipeline.sandbox.answers import MESSAGES, answer, error, manners, usd
 from pipeline.sandbox.behaviour import Strike
 from pipeline.sandbox.desk import Desk
 from pipeline.sandbox.orders import Order, Refusal
@@ -36,27 +36,6 @@ class Exchange:
 
 # In place of a generation.
 
-MESSAGES = {
-    400: "Invalid payload: prompt: the request could not be understood",
-    401: "Unauthorized: the API key is not valid",
-    402: "Payment required",
-    403: "You have run out of credits. Please top up your balance",
-    404: "Model not found",
-    405: "Method not allowed",
-    408: "Request timeout",
-    409: "Conflict",
-    413: "request entity too large",
-    414: "URI too long",
-    415: "Unsupported media type",
-    422: "Unprocessable entity",
-    425: "Too early",
-    429: "Rate limit exceeded, try again later",
-    451: "Unavailable for legal reasons",
-    500: "Internal server error",
-    502: "Bad gateway: the partner failed",
-    503: "Service unavailable",
-    504: "Generation timeout",
-}
 MODERATED = "The prompt was rejected by the content moderation: it may violate our usage policies"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.api.encoded import EncodedPicture
 from pipeline.api.shapes import understand
 from pipeline.api.wire import Answer
-from pipeline.model import GeneratedImage, Generation
+from pipeline.generated import GeneratedImage, Generation
 
 URL = "https://cdn.example.com/generations/1758237214798-a.png"
 SIGNED = "https://tos.example.com/a.jpeg?X-Amz-Expires=604800&X-Amz-Signature=abc%2Fdef"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.download import Downloads, Transfer
-from pipeline.model import GeneratedImage
+from pipeline.generated import GeneratedImage
 from pipeline.store import Store
 from pipeline.web import cdn_session
 from tests.picture.samples import PNG

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline import web
 from pipeline.errors import DownloadBroken, GiveUp
-from pipeline.model import GeneratedImage
+from pipeline.generated import GeneratedImage
 from tests.download.cdn import downloading, http, pictures, serving, transferring
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.download import Transfer
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed
-from pipeline.model import GeneratedImage, SavedImage
+from pipeline.generated import GeneratedImage
+from pipeline.model import SavedImage
 from tests.download.cdn import Asked, Reply, downloading, http, pictures, serving, transferring
 from tests.picture.samples import JPEG, PNG, WEBP, chunk, drawn, header, png
 

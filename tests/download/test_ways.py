@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.download import Transfer
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed
-from pipeline.model import GeneratedImage
+from pipeline.generated import GeneratedImage
 from tests.download.cdn import Cdn, Reply, downloading, http, pictures, serving
 from tests.picture.samples import JPEG, PNG, drawn
 

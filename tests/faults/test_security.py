@@ -38,8 +38,8 @@ from pipeline.cli import parser
 from pipeline.commands import wiring
 from pipeline.download.address import checked
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed, UsageError
+from pipeline.generated import GeneratedImage
 from pipeline.jobfile import naming
-from pipeline.model import GeneratedImage
 from pipeline.outage import Outage
 from pipeline.pace import Pace
 from pipeline.sandbox import KINDS, Behaviour, Fault, Sandbox

@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from pipeline.sandbox import Behaviour, Fault, Sandbox
-from pipeline.sandbox.api_faults import LARGE, MESSAGES
+from pipeline.sandbox.answers import MESSAGES
+from pipeline.sandbox.api_faults import LARGE
 from tests.sandbox.client import PATH, PRICE, Reply, ask, fetch
 
 
