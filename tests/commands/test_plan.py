@@ -39,6 +39,14 @@ def test_an_empty_difference_would_send_nothing(tmp_path: Path) -> None:
     assert "  a run would send nothing" in list(Plan("site").lines())
 
 
+def test_columns_that_nothing_uses_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("sku,name,\x1b[2Jprice\n1,fox,2\n")
+    _, total = planned(tmp_path, prompts=[{"file": "list.csv", "prompt": "A {name}"}])
+    file = str(tmp_path / "list.csv")
+    assert list(total.lines())[-1] == f"  columns of {file} that nothing uses: sku, \\x1b[2Jprice"
+    assert total.as_dict()["unused_columns"] == {file: ["sku", "\x1b[2Jprice"]}
+
+
 def test_of_a_great_many_orphans_twenty_are_shown() -> None:
     lines = list(Plan("site", orphans=[f"{n}.png" for n in range(25)]).lines())
     assert sum("no longer in the job" in line for line in lines) == 20
