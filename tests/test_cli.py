@@ -81,6 +81,22 @@ def test_the_summary_says_what_a_program_needs(command: Cli, job: Path) -> None:
     assert (summary["exit_code"], summary["reason"], summary["maybe_billed"]) == (0, None, [])
 
 
+def test_a_note_of_the_job_goes_to_stderr_and_not_into_json(command: Cli, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("Café\n".encode("cp1252"))
+    job = write(tmp_path, prompts=[{"file": "list.txt"}])
+    for arguments in (("plan", job), ("plan", job, "--json"), ("run", job, "--json")):
+        code, out, err = command(*arguments)
+        assert code == 0
+        assert f"note: {tmp_path / 'list.txt'} is not UTF-8: it is read as windows-1252 (line 1: Café)" in err
+        assert "windows-1252" not in out
+        assert "--json" not in arguments or json.loads(out)
+
+
+def test_quiet_keeps_the_notes_of_a_job_to_itself(command: Cli, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("Café\n".encode("cp1252"))
+    assert command("run", write(tmp_path, prompts=[{"file": "list.txt"}]), "--quiet") == (0, "", "")
+
+
 def test_quiet_says_nothing_but_errors(command: Cli, job: Path, tmp_path: Path) -> None:
     assert command("run", job, "--quiet") == (0, "", "")
     code, out, err = command("run", tmp_path / "missing.yaml", "--quiet")

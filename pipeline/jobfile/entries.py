@@ -123,7 +123,7 @@ def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
         except template.BadTemplate as error:
             mistakes.add(source.place("prompt"), f"{source.name('prompt')} {error.message}", error.cure)
     return Said(
-        id=template.parse(spec.id) if spec.id and "{" in spec.id else spec.id,
+        id=template.parse(spec.id) if spec.id and not {"{", "}"}.isdisjoint(spec.id) else spec.id,
         prompt=prompt,
         model=spec.model,
         parameters=spec.parameters,

@@ -191,7 +191,7 @@ def _mended(holder: Any, path: tuple[str | int, ...]) -> bool:
     *around, key = path[:depth]
     for part in around:
         holder = holder[part]
-    if not isinstance(holder, dict) or key in ("prompt", "file", "variables"):
+    if not isinstance(holder, dict) or key in ("prompt", "file", "encoding", "variables"):
         return False
     if around[-1:] == ["variables"]:
         holder[key] = "?"

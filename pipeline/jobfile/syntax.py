@@ -44,8 +44,9 @@ def diagnosed(error: yaml.MarkedYAMLError, text: str, file: str) -> BadYaml:
 
 def place_of(text: str, index: int, file: str) -> Place:
     """The line and the column of a character."""
-    lines = text[:index].replace("\r\n", "\n ").replace("\r", "\n").split("\n")
-    return Place(file, len(lines), index - (len(text[:index]) - len(lines[-1])) + 1)
+    before = text[:index]
+    line = before.count("\n") + before.count("\r") - before.count("\r\n") + 1
+    return Place(file, line, index - max(before.rfind("\n"), before.rfind("\r")))
 
 
 def _slip(text: str, index: int, words: str) -> tuple[str, str]:

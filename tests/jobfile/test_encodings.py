@@ -133,6 +133,12 @@ def test_only_encodings_of_text_can_be_named(write: Write, encoding: str, cure: 
     assert (at(problem), cure in problem.cure) == ("job.yaml:1:38", True)
 
 
+def test_a_list_is_not_read_in_another_encoding_than_the_one_that_was_misspelt(write: Write) -> None:
+    job = "prompts: [{file: list.csv, encoding: windows-12510}, x]"
+    (problem,) = problems(write(job, list__csv="id,prompt\na,красная лиса\n".encode("cp1251")))
+    assert "which is not a text encoding" in problem.message
+
+
 def test_an_encoding_belongs_to_a_list(write: Write) -> None:
     (problem,) = problems(write("prompts: [{prompt: x, encoding: utf-8}]"))
     assert (at(problem), "belongs to an included file" in problem.message) == ("job.yaml:1:23", True)

@@ -99,6 +99,13 @@ prompts:
     assert len(set(ids(write, job))) == 8
 
 
+@pytest.mark.parametrize(("written", "begins"), [("a}}b", "a-b-"), ("{{a}}", "a-"), ("{{{v}}}", "x-")])
+def test_a_brace_in_an_id_never_names_a_file(write: Write, written: str, begins: str) -> None:
+    (found,) = ids(write, f"prompts: [{{id: '{written}', prompt: 'a {{v}}', variables: {{v: x}}}}]")
+    assert found.startswith(begins)
+    assert naming.id_problem(found) is None
+
+
 def test_an_id_of_a_row_goes_before_the_entrys_template(write: Write) -> None:
     job = "prompts: [{file: list.csv, id: 'p-{sku}', prompt: '{name}'}]"
     assert ids(write, job, list__csv="id,sku,name\nown,1,a\n,2,b\n") == ["own", "p-2"]

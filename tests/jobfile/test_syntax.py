@@ -38,6 +38,8 @@ def test_a_slip_is_told_with_its_cure(write: Write, text: str, place: str, messa
         ("[" * 1001, "job.yaml:1:21"),
         ("[" * 100_000, "job.yaml:1:21"),
         ("[\n" * 3000, "job.yaml:21:1"),
+        ("[\r\n" * 3000, "job.yaml:21:1"),
+        ("# a\r\n\r# b\r\n" + "[" * 3000, "job.yaml:4:21"),
         ("x: a\r\ny: " + "[ " * 5000, "job.yaml:2:42"),
         ("{a: " * 50_000, "job.yaml:1:81"),
         ("{ " * 5000, "job.yaml:1:41"),

@@ -16,7 +16,7 @@ def model(model_id: str = "google/imagen-4.0-ultra-generate-001") -> Model:
 
 BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("", {"enhance_promt": True}, "enhance_promt", "has no parameter 'enhance_promt'", "did you mean enhance_prompt?"),
-    ("", {"zzz": True}, "zzz", "has no parameter 'zzz'", "it has convert_base64_to_url"),
+    ("", {"zzz": True}, "zzz", "has no parameter 'zzz'", "it has convert_base64_to_url, enhance_prompt"),
     ("", {"enhance_prompt": "yes"}, "enhance_prompt", "is 'yes'", "write true or false"),
     ("", {"seed": 1.5}, "seed", "seed is 1.5", "write a whole number"),
     ("", {"seed": True}, "seed", "seed is true", "write a whole number"),
