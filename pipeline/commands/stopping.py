@@ -47,7 +47,7 @@ def _to_watch() -> list[signal.Signals]:
     SIGQUIT is taken from a program that has a use of its own for it and runs a job from Python.
     """
     watched = [signal.SIGINT, signal.SIGTERM]
-    for name, theirs in (("SIGHUP", {signal.SIG_DFL}), ("SIGQUIT", {signal.SIG_DFL, signal.SIG_IGN})):
+    for name, theirs in (("SIGHUP", (signal.SIG_DFL,)), ("SIGQUIT", (signal.SIG_DFL, signal.SIG_IGN))):
         number = getattr(signal, name, None)  # Windows has neither
         if number is not None and signal.getsignal(number) in theirs:
             watched.append(number)
