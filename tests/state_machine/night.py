@@ -130,12 +130,14 @@ def limits(night: Night) -> dict[str, Any]:
 async def run(shop: Shop, night: Night, edit: Callable[[], object]) -> Result:
     """Run the job as the command line does: first whether it is known to have nothing to do, then the long way."""
     environ = {"AIML_API_KEY": KEY}
+    # Into the file itself: a job that is given limits beside it is never taken for one with nothing to do.
+    shop.limits = {name: value for name, value in limits(night).items() if value is not None}
+    shop.write()
     if night.selection == Selection():
         nothing = unchanged(Asked(shop.job, None, None), environ)
         if nothing is not None:
             return Result(nothing)
-    given = {name: value for name, value in limits(night).items() if value is not None}
-    job = load_job(shop.job, limits=given)
+    job = load_job(shop.job)
     moments, opened = Moments(), list[int]()
     moments.at(night.edit, edit)
 

@@ -67,7 +67,7 @@ class Shop:
         self.sandbox = sandbox
         self.wanted = Wanted()
         self.limits: dict[str, Any] = {}
-        """What the job file says of its limits; most runs are given theirs."""
+        """What the job file says of its limits."""
 
     @property
     def job(self) -> Path:
@@ -89,7 +89,6 @@ class Shop:
         ]
         job = {
             "endpoint": self.sandbox.base,
-            "output": str(self.output),
             "aspect_ratios": ["1:1"],
             "prompts": [*prompts, {"file": "rows.jsonl"}],
             **({"limits": self.limits} if self.limits else {}),
@@ -98,7 +97,9 @@ class Shop:
             {"id": name, "prompt": prompt(name, entry), "count": entry.count}
             for name, entry in self.wanted.rows.items()
         ]
-        _replace(self.job, json.dumps(job))
+        # A run with nothing to do recognises only an output folder that is written as people write it.
+        lines = [f"output: {self.output}", *(f"{key}: {json.dumps(value)}" for key, value in job.items())]
+        _replace(self.job, "\n".join(lines) + "\n")
         _replace(self.folder / "rows.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
 
     def records(self) -> dict[Image, Record]:
