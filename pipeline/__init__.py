@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from pipeline.commands.status import Status, status
     from pipeline.commands.summary import MaybePaid, Summary
     from pipeline.commands.verify import Verification, verify
-    from pipeline.decision import Decision, Selection
     from pipeline.errors import PipelineError, StopRun, UsageError
     from pipeline.jobfile import expand
     from pipeline.jobfile import load as load_job
     from pipeline.jobfile.schema import schema as job_schema
     from pipeline.model import Item, Job, Limits, Record
+    from pipeline.plan.decision import Decision, Selection
 
 
 __all__ = [
@@ -65,7 +65,7 @@ __all__ = [
 
 _HOMES = {
     "Audit": "commands.audit",
-    "Decision": "decision",
+    "Decision": "plan.decision",
     "Failure": "commands.failures",
     "Item": "model",
     "Job": "model",
@@ -74,7 +74,7 @@ _HOMES = {
     "PipelineError": "errors",
     "Plan": "commands.plan",
     "Record": "model",
-    "Selection": "decision",
+    "Selection": "plan.decision",
     "Status": "commands.status",
     "StopRun": "errors",
     "Summary": "commands.summary",

@@ -20,8 +20,8 @@ from pipeline.text import printable
 if TYPE_CHECKING:
     from pipeline.commands.failures import Failure
     from pipeline.commands.summary import Summary
-    from pipeline.decision import Selection
     from pipeline.model import Job
+    from pipeline.plan.decision import Selection
 
 __all__ = ["EXIT_CODES", "main", "parser"]
 
@@ -215,7 +215,7 @@ def _limits(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _selection(arguments: argparse.Namespace) -> "Selection":
-    from pipeline.decision import Selection
+    from pipeline.plan.decision import Selection
 
     return Selection(
         only=tuple(arguments.only),

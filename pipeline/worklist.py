@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import models
-from pipeline.decision import Decision, doubt_of, is_forced, requests
 from pipeline.errors import UsageError
 from pipeline.ledger import ImageRow, LedgerReader
 from pipeline.model import Claim, Doubt, Item, Request
 from pipeline.names import SUFFIXES
-from pipeline.plan import Planner
+from pipeline.plan.decision import Decision, doubt_of, is_forced, requests
+from pipeline.plan.planner import Planner
 from pipeline.signed import expires_at
 from pipeline.store import is_there
 from pipeline.text import plural

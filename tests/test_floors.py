@@ -1,6 +1,6 @@
 """The house stands: who may import whom, and who may import what from outside.
 
-    1  model, errors, version
+    1  model, generated, errors, version
     2  settings, proxies, streams, text, store, addresses, resolver, retry_after
     3  models, picture, ledger, manifest, gate, pool, budget, pace, retry, outage, web, progress, signed, arguments,
        limits, fingerprint, wanted
@@ -29,7 +29,7 @@ import pipeline
 HOUSE = Path(pipeline.__file__).parent
 
 FLOORS = [
-    {"model", "errors", "version"},
+    {"model", "generated", "errors", "version"},
     {"settings", "proxies", "streams", "text", "store", "addresses", "resolver", "retry_after"},
     {
         *("models", "picture", "ledger", "manifest", "gate", "pool", "budget", "pace", "retry", "outage", "web"),
@@ -46,6 +46,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in room
 EXCEPTIONS = {
     ("errors", "model"),  # a problem in a job says at which place it is; `model` itself imports nothing
     ("settings", "proxies"),  # what the environment says of proxies has a file of its own
+    ("model", "generated"),  # a claim holds a picture as the answer gave it; `generated` itself imports nothing
     ("model", "wanted"),  # a job holds what it wants, and is a word of the house; for the type alone
 }
 """Imports, as (room, room), that go sideways or up all the same, each with its reason."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.decision import Decision, Reason, Selection, requests
 from pipeline.errors import GiveUp
 from pipeline.generated import GeneratedImage
 from pipeline.ledger import Attempt, ImageRow, Ledger
 from pipeline.model import Item
-from pipeline.plan import FileState, Planner
+from pipeline.plan.decision import Decision, Reason, Selection, requests
+from pipeline.plan.planner import FileState, Planner
 from tests.ledger.rows import AT, RUN, attempt, failed_row, item, saved_row
 
 BASE = "https://api.example.com"

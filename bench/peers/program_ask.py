@@ -15,10 +15,10 @@ from bench.assignment import Assignment, received
 from pipeline import jobfile, settings, view
 from pipeline.commands.opening import LEDGER, planner
 from pipeline.commands.wiring import wire
-from pipeline.decision import Selection, requests
 from pipeline.gate import Gate
 from pipeline.ledger import Ledger
 from pipeline.model import Request
+from pipeline.plan.decision import Selection, requests
 from pipeline.pool import run_pool
 from pipeline.store import Store
 

@@ -12,7 +12,7 @@ from pipeline.commands.summary import MaybePaid, Summary
 from pipeline.errors import StopRun, StorageFailed
 from pipeline.ledger import Attempt, Books, Ledger, LedgerReader
 from pipeline.model import Record
-from pipeline.plan import Planner
+from pipeline.plan.planner import Planner
 from pipeline.store import LedgerGone, Store
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pipeline.decision import Selection
 from pipeline.errors import GiveUp
 from pipeline.model import Record
+from pipeline.plan.decision import Selection
 from pipeline.text import grouped, one_line, printable
 
 SHOWN = 10

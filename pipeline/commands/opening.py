@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pipeline import jobfile, manifest, names
 from pipeline.commands.matching import suggestion
-from pipeline.decision import Decision, Selection
 from pipeline.errors import StorageFailed, UsageError
 from pipeline.generated import GeneratedImage, Generation
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.model import Job
-from pipeline.plan import FileState, Planner
+from pipeline.plan.decision import Decision, Selection
+from pipeline.plan.planner import FileState, Planner
 from pipeline.settings import Endpoint
 from pipeline.store import Store, inspect, is_there, read_pointer, write_pointer
 from pipeline.view import utc_now

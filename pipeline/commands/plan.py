@@ -11,9 +11,9 @@ from typing import Any
 from pipeline import jobfile, models, settings, view
 from pipeline.budget import cap_of
 from pipeline.commands.opening import ledger_path, planner, require_ledger, require_matches
-from pipeline.decision import SETTLED, Decision, Reason, Selection
 from pipeline.ledger import ImageRow, LedgerReader
 from pipeline.model import CREDITS_PER_USD, Item, Job
+from pipeline.plan.decision import SETTLED, Decision, Reason, Selection
 from pipeline.text import grouped, one_line, plural, printable, usd
 
 

@@ -7,10 +7,10 @@ from functools import partial
 
 from pipeline import jobfile, manifest, settings, streams, view
 from pipeline.commands.opening import ledger_path, opened, planner
-from pipeline.decision import Selection
 from pipeline.errors import UsageError
 from pipeline.ledger import LedgerReader
 from pipeline.model import Job, Record
+from pipeline.plan.decision import Selection
 from pipeline.store import is_there
 from pipeline.text import grouped, plural
 

@@ -20,11 +20,11 @@ from pipeline.commands.opening import opened, planner, read_again, require_match
 from pipeline.commands.stopping import watch_signals
 from pipeline.commands.summary import Summary
 from pipeline.commands.unchanged import remember
-from pipeline.decision import Selection
 from pipeline.errors import StopRun, StorageFailed
 from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
 from pipeline.model import Claim, Doubt, Job, Record, Request
+from pipeline.plan.decision import Selection
 from pipeline.progress import Progress
 from pipeline.store import Store
 from pipeline.worklist import Work, WorkList, spare_paid_pictures

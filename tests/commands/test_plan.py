@@ -8,9 +8,9 @@ import pytest
 
 from pipeline import Selection, load_job
 from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
-from pipeline.decision import Decision, Reason
 from pipeline.ledger import LedgerReader
 from pipeline.ledger.reading import AT_ONCE
+from pipeline.plan.decision import Decision, Reason
 from tests.runs.site import PRICE, Site, faults
 
 SERVER = "http://127.0.0.1:9"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pipeline.commands.rebuild import rebuild, show
-from pipeline.decision import Selection
 from pipeline.errors import FolderLocked, UsageError
+from pipeline.plan.decision import Selection
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 from pipeline.store import Store
 from tests.runs.site import PRICE, Site, faults

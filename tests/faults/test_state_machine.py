@@ -1,4 +1,4 @@
-"""The state machine of nights, with `kill -9` in the place of a cancellation."""
+"""The state machine of nights, with steps at random, and with `kill -9` in the place of a cancellation."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -19,15 +19,22 @@ class KilledNights(Nights):
         return self._runner.run(run_killed(self.shop, night))
 
 
-KilledNights.TestCase.settings = settings(
-    derandomize=not SOAK,
-    database=None,
-    max_examples=count(10, 1_000),
-    stateful_step_count=count(12, 30),
-    phases=(Phase.generate, Phase.shrink) if SOAK else (Phase.generate,),
-    suppress_health_check=list(HealthCheck),
-)
+def _settings(examples: int, steps: int) -> settings:
+    """The same steps each time; `make soak` looks further, and for the shortest way to what it finds."""
+    return settings(
+        derandomize=not SOAK,
+        database=None,
+        max_examples=examples,
+        stateful_step_count=steps,
+        phases=(Phase.generate, Phase.shrink) if SOAK else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
 
+
+Nights.TestCase.settings = _settings(count(80, 3_000), count(10, 30))
+KilledNights.TestCase.settings = _settings(count(10, 1_000), count(12, 30))
+
+TestNights = pytest.mark.timeout(count(300, 7200))(Nights.TestCase)
 TestKilledNights = pytest.mark.timeout(count(300, 7200))(KilledNights.TestCase)
 
 

@@ -337,9 +337,9 @@ def test_a_job_without_a_name_is_named_after_its_file(tmp_path: Path, file: str,
 @pytest.mark.parametrize(
     "text", ["variables: {{a: [{}]}}\nprompts: ['{{a}}']\n", "prompts: [{{prompt: a, seeds: [{}]}}]\n"]
 )
-def test_a_hundred_thousand_values_are_not_held_against_each_other(write: Write, text: str) -> None:
-    path = write(text.format(", ".join(map(str, range(100_000)))))
-    assert len(jobfile.load(path).wanted) == 100_000
+def test_thousands_of_values_are_not_held_against_each_other(write: Write, text: str) -> None:
+    path = write(text.format(", ".join(map(str, range(20_000)))))
+    assert len(jobfile.load(path).wanted) == 20_000
 
 
 def test_the_schema_for_editors_names_every_key() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline import Selection
-from pipeline.decision import Decision
 from pipeline.ledger import Known
 from pipeline.model import Item
-from pipeline.plan import Planner
+from pipeline.plan.decision import Decision
+from pipeline.plan.planner import Planner
 from pipeline.retry import FETCHES_WHEN_REFUSED
 from pipeline.sandbox import Fault, Sandbox
 from pipeline.view import utc

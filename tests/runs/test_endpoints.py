@@ -6,8 +6,8 @@ import pytest
 
 from pipeline import Selection, Summary, load_job, run, run_async
 from pipeline.commands.plan import plan
-from pipeline.decision import Decision, Reason
 from pipeline.errors import KeyRefused
+from pipeline.plan.decision import Decision, Reason
 from pipeline.sandbox import Sandbox
 from tests.runs.site import KEY, Site
 

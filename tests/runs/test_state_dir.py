@@ -10,9 +10,9 @@ import pytest
 
 from pipeline import Job, status, verify
 from pipeline.commands.plan import Plan, plan
-from pipeline.decision import Selection
 from pipeline.errors import FolderLocked, StorageFailed, UsageError
 from pipeline.ledger import Ledger
+from pipeline.plan.decision import Selection
 from pipeline.store import Store, lock
 from tests.planted import PLANTS
 from tests.runs.site import Site

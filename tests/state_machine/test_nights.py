@@ -1,25 +1,11 @@
 """Whatever is done to a job, and in whatever order, what is promised of each run holds."""
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 from pipeline import Selection
-from tests.faults.scale import SOAK, count
-from tests.state_machine.machine import Nights, play
+from tests.state_machine.machine import play
 from tests.state_machine.night import Moment, Night
 from tests.state_machine.shop import Entry
-
-# The same steps each time, with every change; `make soak` looks further, and for the shortest way to what it finds.
-Nights.TestCase.settings = settings(
-    derandomize=not SOAK,
-    database=None,
-    max_examples=count(80, 3_000),
-    stateful_step_count=count(10, 30),
-    phases=(Phase.generate, Phase.shrink) if SOAK else (Phase.generate,),
-    suppress_health_check=list(HealthCheck),
-)
-
-TestNights = pytest.mark.timeout(300)(Nights.TestCase)
 
 
 @pytest.mark.parametrize(

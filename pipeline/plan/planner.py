@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pipeline.decision import ABSENT, SETTLED, Decision, Reason, Selection, doubt_of, limited
 from pipeline.errors import GiveUp
 from pipeline.generated import GeneratedImage
 from pipeline.ledger import Attempt, ImageRow, Known, LedgerReader, Recipe
 from pipeline.model import Claim, Item
+from pipeline.plan.decision import ABSENT, SETTLED, Decision, Reason, Selection, doubt_of, limited
 
 FileState = Literal["sound", "missing", "damaged"]
 

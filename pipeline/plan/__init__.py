@@ -1,0 +1,1 @@
+"""Which images are left to make, and why: decided item by item."""
