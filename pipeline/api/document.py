@@ -26,7 +26,11 @@ MOST_SIGNS = 200_000
 """Commas, brackets, braces and quotes that an answer may hold, in its strings as well: base64 has none of them, and ten
 pictures with all that is said of them need some hundreds."""
 
+MOST_DEPTH = 200
+"""Lists and objects inside one another, at most: what Python can bear differs from version to version."""
+
 _SPACES = re.compile(rb"[ \t\r\n]{32,}")
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,17 @@ def parse(text: bytes | bytearray) -> Document:
     return Document(_parsed(rest), long)
 
 
+def is_deep(text: bytes) -> bool:
+    """Whether a JSON text is nested deeper than anything sensible."""
+    depth = 0
+    if text.count(b"[") + text.count(b"{") > MOST_DEPTH:
+        for found in _STRUCTURE.finditer(text):
+            depth += {0x5B: 1, 0x7B: 1, 0x5D: -1, 0x7D: -1}.get(text[found.start()], 0)
+            if depth > MOST_DEPTH:
+                return True
+    return False
+
+
 def _cut(text: bytes | bytearray) -> tuple[bytes, dict[str, Span]]:
     """The text without its long strings and long runs of spaces, and those strings by what stands in their place."""
     mark = _unused(text)
@@ -132,10 +147,10 @@ def _unused(text: bytes | bytearray) -> str:
 
 
 def _parsed(text: bytes) -> Any:
+    if is_deep(text):
+        raise ValueError("it is nested too deeply")
     try:
         return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
     except ValueError:
         return _generously(text)
 
@@ -143,10 +158,7 @@ def _parsed(text: bytes) -> Any:
 def _generously(text: bytes) -> Any:
     """The same for a text that is not quite JSON."""
     plain = text.decode(json.detect_encoding(text), "replace").strip("\ufeff \t\r\n")
-    try:
-        value, end = json.JSONDecoder(parse_int=_number).raw_decode(plain)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    value, end = json.JSONDecoder(parse_int=_number).raw_decode(plain)
     if end < len(plain) and not isinstance(value, dict):
         # `404 page not found` begins with a number, and is not one.
         raise ValueError("it is not JSON")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.api.document import is_deep
 from pipeline.text import one_line
 
 _ABSURD = 2**53
@@ -64,10 +65,9 @@ def parse_json(body: bytes) -> Any:
     Raises:
         ValueError: It is none, or is nested deeper than anything sensible.
     """
-    try:
-        return json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    if is_deep(body):
+        raise ValueError("it is nested too deeply")
+    return json.loads(body)
 
 
 def _header(answer: Answer, name: str) -> str | None:

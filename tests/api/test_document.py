@@ -72,12 +72,13 @@ def test_a_number_of_any_length_does_not_make_an_answer_unreadable() -> None:
         b"404 page not found",
         b"",
         b"<html>",
-        b"[" * 100_000,
+        b"[" * 201 + b"]" * 201,
+        b'{"a":[' * 101 + b"]}" * 101,
         b'{"data": [' + b'{"b64_json": "QQ=="},' * 100_000 + b"{}]}",
         b'{"data": [' + b'"A",' * 300_000 + b'"A"]}',
         b'{"a": "' + b"x" * (LONG - 1) + b'", "b": ' + b"1" * 5_000_000 + b"}",
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_what_is_not_json_or_holds_far_more_than_an_answer_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
@@ -115,3 +116,10 @@ print(peak() - before)
 def test_reading_an_answer_takes_little_memory_beside_its_text(body: str) -> None:
     done = subprocess.run([sys.executable, "-c", PEAK, body], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"a":' * 100 + "1" + "}]" * 100, '["' + "[" * 1_000 + '"]', "[[],{}," * 90 + "0" + "]" * 90]
+)
+def test_what_is_nested_as_deep_as_sensible_is_read(text: str) -> None:
+    assert parse(text.encode()).value == json.loads(text)
