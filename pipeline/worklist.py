@@ -152,7 +152,8 @@ def spare_paid_pictures(work: WorkList, ledger: LedgerReader, output: Path) -> N
     Raises:
         UsageError: One would.
     """
-    paid = list(_paid_names(work, ledger, output))
+    asked = ((item, json.loads(text)["ask"]) for item, text in work.wanted.work())
+    paid = [name for item, indexes in asked for name in paid_names(item, indexes, ledger, output)]
     if paid:
         shown = ", ".join(paid[:3]) + (" …" if len(paid) > 3 else "")
         raise UsageError(
@@ -162,15 +163,14 @@ def spare_paid_pictures(work: WorkList, ledger: LedgerReader, output: Path) -> N
         )
 
 
-def _paid_names(work: WorkList, ledger: LedgerReader, output: Path) -> Iterator[str]:
-    """The files, of what is to be asked for, whose name now belongs to a picture that the real API was paid for."""
-    for item, text in work.wanted.work():
-        for index in json.loads(text)["ask"]:
-            for suffix in SUFFIXES:
-                path = item.stem(index) + suffix
-                rows = ledger.at_path(path)
-                if any(not ledger.in_sandbox(row.key) for row in rows) and is_there(output / path):
-                    yield path
+def paid_names(item: Item, indexes: Iterable[int], ledger: LedgerReader, output: Path) -> Iterator[str]:
+    """The files, of an item's images that are to be asked for, whose name belongs to a picture that was paid for."""
+    for index in indexes:
+        for suffix in SUFFIXES:
+            path = item.stem(index) + suffix
+            rows = ledger.at_path(path)
+            if any(not ledger.in_sandbox(row.key) for row in rows) and is_there(output / path):
+                yield path
 
 
 def _step(claim: Claim) -> list[Any]:

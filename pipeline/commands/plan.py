@@ -15,6 +15,7 @@ from pipeline.ledger import ImageRow, LedgerReader
 from pipeline.model import CREDITS_PER_USD, Item, Job
 from pipeline.plan.decision import SETTLED, Decision, Reason, Selection
 from pipeline.text import grouped, one_line, plural, printable, usd
+from pipeline.worklist import paid_names
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Plan:
         budget_left: Tokens that the job's own budget leaves for a run, None where it has none.
         doubts: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
+        displaced: Pictures that were paid for and whose names a sandbox's placeholders would take.
         unused_columns: For each included file that has columns which nothing uses, these.
     """
 
@@ -46,6 +48,7 @@ class Plan:
     budget_left: int | None = None
     doubts: int = 0
     orphans: list[str] = field(default_factory=list)
+    displaced: int = 0
     unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, decision: Decision) -> None:
@@ -77,6 +80,7 @@ class Plan:
             "budget_left": self.budget_left,
             "doubts": self.doubts,
             "orphans": self.orphans,
+            "displaced": self.displaced,
             "unused_columns": {file: list(columns) for file, columns in self.unused_columns.items()},
         }
 
@@ -97,6 +101,9 @@ class Plan:
                 yield f"  and download {plural(self.downloads, 'image')} already paid for"
         elif not self.doubts:
             yield "  a run would send nothing"
+        if self.displaced:
+            paid = plural(self.displaced, "picture")
+            yield f"  a run would stop: placeholders would take the names of {paid} that were paid for (--placeholders)"
         if self.renames:
             yield f"  and rename {plural(self.renames, 'file')}"
         for orphan in self.orphans[:20]:
@@ -159,6 +166,8 @@ def plan(
         for decision in planner(job, ledger, endpoint, selection).decisions(jobfile.expand(job)):
             total.add(decision)
             wanted.add(decision.item)
+            if endpoint.sandbox and decision.ask:
+                total.displaced += sum(1 for _ in paid_names(decision.item, decision.ask, ledger, job.output))
             yield decision
         for row in ledger.saved_images():
             if row.path and not row.path.startswith(".") and not wanted.covers(row):

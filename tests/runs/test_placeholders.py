@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import Selection, UsageError
+from pipeline import Plan, Selection, UsageError, plan
 from tests.runs.site import Site
 
 FOX = {"id": "fox", "prompt": "A fox"}
@@ -28,6 +28,16 @@ async def test_placeholders_never_push_a_paid_picture_aside(paid: Site, prompt: 
     assert "--placeholders" in str(refused.value)
     assert "--endpoint" in str(refused.value)
     assert paid.pictures() == before
+
+
+async def test_plan_says_that_a_run_would_stop_for_placeholders(paid: Site) -> None:
+    *_, total = plan(paid.load({"id": "fox", "prompt": "A", "count": 3}, endpoint="sandbox"))
+    assert isinstance(total, Plan)
+    assert total.displaced == 1
+    assert "--placeholders" in "".join(total.lines())
+    *_, total = plan(paid.load({"id": "crow", "prompt": "A"}, endpoint="sandbox"))
+    assert isinstance(total, Plan)
+    assert total.displaced == 0
 
 
 async def test_placeholders_take_the_name_when_they_are_meant_to_and_give_it_back_at_no_cost(paid: Site) -> None:
