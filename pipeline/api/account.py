@@ -16,8 +16,8 @@ import aiohttp
 from pipeline.api.clock import ServerClock
 from pipeline.api.wire import amount, parse_json
 from pipeline.errors import KeyRefused, PipelineError, TryAgain
+from pipeline.limits.window import CallWindow
 from pipeline.model import CREDITS_PER_USD
-from pipeline.pace import Pace
 from pipeline.settings import Endpoint
 
 BALANCE = "/v2/billing"
@@ -91,12 +91,12 @@ class Account:
         session: aiohttp.ClientSession,
         endpoint: Endpoint,
         *,
-        pace: Pace | None = None,
+        calls: CallWindow | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
         self._endpoint = endpoint
-        self._pace = pace or Pace(CALLS_A_MINUTE)
+        self._calls = calls or CallWindow(CALLS_A_MINUTE)
         self.server = ServerClock(clock)
 
     async def balance(self) -> float:
@@ -151,7 +151,7 @@ class Account:
         offset, more = 0, True
         before: list[Any] = []
         while more:
-            await self._pace.turn()
+            await self._calls.turn()
             query: dict[str, str | int] = {
                 "start": _moment(start),
                 "end": _moment(end),

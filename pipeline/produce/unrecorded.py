@@ -19,7 +19,7 @@ OLDEST = 2 * 366 * 86_400.0
 """Seconds back from now that are read at most."""
 
 MOST_ROWS = 7_500
-"""Rows that are read before a run buys anything: half a minute at the pace that the vendor allows."""
+"""Rows that are read before a run buys anything: half as many calls as the vendor answers in a minute."""
 
 
 async def unrecorded(

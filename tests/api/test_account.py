@@ -11,7 +11,7 @@ from pipeline import web as sessions
 from pipeline.api import account
 from pipeline.api.account import Account, Logged, NoAnswer, NoLog
 from pipeline.errors import KeyRefused, PipelineError
-from pipeline.pace import Pace
+from pipeline.limits.window import CallWindow
 from pipeline.sandbox import Sandbox
 from pipeline.settings import Endpoint, Key
 from tests.runs.upstream import saying, serving
@@ -304,18 +304,11 @@ async def test_a_second_or_two_is_no_skew(sandbox: Sandbox) -> None:
         assert found.server.skew == 0
 
 
-async def test_calls_are_paced() -> None:
+async def test_calls_are_no_more_in_a_minute_than_the_vendor_answers() -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
-
-    now = 0.0
-
-    def clock() -> float:
-        nonlocal now
-        now += 0.001
-        return now + sum(slept)
 
     calls = 0
 
@@ -325,5 +318,5 @@ async def test_calls_are_paced() -> None:
         return web.json_response({"data": [{"inference_id": str(calls)}], "pagination": {"has_more": calls < 20}})
 
     async with serving(saying({}), **{"v2/logs": logs}) as base:
-        await asked(base, "log", pace=Pace(150, clock=clock, sleep=sleep))
-    assert sum(slept) > 19 * 60 / 200
+        await asked(base, "log", calls=CallWindow(15, clock=lambda: sum(slept), sleep=sleep))
+    assert slept == [60.0]
