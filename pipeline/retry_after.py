@@ -25,7 +25,7 @@ _PART = re.compile(rf"(\d{{1,12}}(?:\.\d{{1,9}})?)\s*{_UNIT}(?![a-z])", re.IGNOR
 # Each part may be followed by the next at once, as in `6m0s`.
 _SPAN = re.compile(rf"(?:\d{{1,12}}(?:\.\d{{1,9}})?\s*{_UNIT}\s*)+", re.IGNORECASE | re.ASCII)
 _WORDS = re.compile(
-    rf"\b(?:try again|retry|resets?|wait)(?: again)?(?: in| after| for)? ?~?"
+    rf"\b(?:try again|retry|resets?|wait|available)(?: again)?(?: in| after| for)? ?~?"
     rf"(?P<span>(?:\d[\d.]*\s?{_UNIT}\s?)+)(?![a-z])",
     re.IGNORECASE | re.ASCII,
 )
@@ -37,6 +37,7 @@ def parse_retry_after(value: str | None, date: str | None = None, *, now: float 
 
     Seconds or an HTTP date (RFC 9110, 10.2.3). A date is read against the answer's own `Date`, so that no clock need
     be right. Some servers send the moment in seconds or milliseconds since 1970 instead: so is read what is near it.
+    Others send a span with its unit (`3s`).
 
     Args:
         value: The header.
@@ -53,7 +54,9 @@ def parse_retry_after(value: str | None, date: str | None = None, *, now: float 
             now = sent.timestamp()
         return _bounded(_seconds(float(value), time.time() if now is None else now))
     until = _http_date(value)
-    if until is None or sent is None:
+    if until is None:
+        return parse_span(value)
+    if sent is None:
         return None
     return _bounded((until - sent).total_seconds())
 

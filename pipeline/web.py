@@ -6,17 +6,15 @@ is decided here for each request (`proxies`), so that redirects are decided abou
 """
 
 import errno
-import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
 from aiohttp.tracing import Trace
 from yarl import URL
 
@@ -258,34 +256,3 @@ def _no_metadata_by_proxy(host: str, _port: int | None) -> None:
     address = written_in(host)
     if names_metadata(host) if address is None else is_metadata(address):
         raise AddressRefused
-
-
-_REASON = re.compile(r"[A-Za-z][A-Za-z ,'-]{5,80}")
-
-
-def malformed(error: Exception) -> str | None:
-    """What is wrong with an answer that is not valid HTTP, in words; None where the error is about something else.
-
-    Nothing of the answer's own bytes is in it: they may hold what the request said.
-    """
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return None
-    causes = [one for one in _chain(error) if isinstance(one, HttpProcessingError)]
-    if not causes:
-        return None
-    said = causes[-1].message.strip().partition("\n")[0]
-    if any(isinstance(one, LineTooLong) for one in causes):
-        return f"a line of its head is longer than {MAX_HEADER // 1024} KiB"
-    if "too many headers" in said.lower():
-        return f"its head has more than {MAX_HEADERS} lines"
-    if any(isinstance(one, BadStatusLine) for one in causes):
-        return "its first line is not the start of an HTTP answer"
-    found = _REASON.match(said)
-    return f"its head is not valid HTTP ({found[0].strip().lower()})" if found else "its head is not valid HTTP"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those it was made from: aiohttp's parser keeps the first one, which says the kind, in there."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

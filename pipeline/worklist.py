@@ -146,31 +146,46 @@ class WorkList:
                 yield doubt_of(item, indexes, attempt)
 
 
-def spare_paid_pictures(work: WorkList, ledger: LedgerReader, output: Path) -> None:
+def spare_paid_pictures(work: WorkList, ledger: LedgerReader, output: Path, *, elsewhere: bool = False) -> None:
     """Let no placeholder take the name of a picture that was paid for.
+
+    `elsewhere`: the placeholders are those of a sandbox that stands in the real API's place.
 
     Raises:
         UsageError: One would.
     """
     asked = ((item, json.loads(text)["ask"]) for item, text in work.wanted.work())
-    paid = [name for item, indexes in asked for name in paid_names(item, indexes, ledger, output)]
+    paid = [name for item, indexes in asked for name in paid_names(item, indexes, ledger, output, elsewhere=elsewhere)]
     if paid:
         shown = ", ".join(paid[:3]) + (" …" if len(paid) > 3 else "")
         raise UsageError(
             f"{plural(len(paid), 'picture')} that were paid for would give way to the sandbox's placeholders "
-            f"({shown}); nothing was changed. To make them at the real API: --endpoint aimlapi. "
-            "To have the placeholders: --placeholders (what was paid for is kept in .pipeline/replaced)"
+            f"({shown}); nothing was changed. "
+            + ("A sandbox answers at the API's address: " if elsewhere else "To make them at the real API: ")
+            + ("correct AIML_API_BASE or the job's `endpoint`. " if elsewhere else "--endpoint aimlapi. ")
+            + "To have the placeholders: --placeholders (what was paid for is kept in .pipeline/replaced)"
         )
 
 
-def paid_names(item: Item, indexes: Iterable[int], ledger: LedgerReader, output: Path) -> Iterator[str]:
-    """The files, of an item's images that are to be asked for, whose name belongs to a picture that was paid for."""
+def paid_names(
+    item: Item, indexes: Iterable[int], ledger: LedgerReader, output: Path, *, elsewhere: bool = False
+) -> Iterator[str]:
+    """The files, of an item's images that are to be asked for, whose name belongs to a picture that was paid for.
+
+    `elsewhere`: what a sandbox in the real API's place has made was not paid for either.
+    """
     for index in indexes:
         for suffix in SUFFIXES:
             path = item.stem(index) + suffix
             rows = ledger.at_path(path)
-            if any(not ledger.in_sandbox(row.key) for row in rows) and is_there(output / path):
+            paid = (row for row in rows if not ledger.in_sandbox(row.key))
+            if any(not (elsewhere and _is_placeholder(row, ledger)) for row in paid) and is_there(output / path):
                 yield path
+
+
+def _is_placeholder(row: ImageRow, ledger: LedgerReader) -> bool:
+    attempt = ledger.attempt(row.attempt, answer=False) if row.attempt else None
+    return attempt is not None and attempt.made_by is not None
 
 
 def _step(claim: Claim) -> list[Any]:

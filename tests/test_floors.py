@@ -33,7 +33,7 @@ FLOORS = [
     {"settings", "proxies", "streams", "text", "store", "addresses", "resolver", "retry_after"},
     {
         *("models", "picture", "ledger", "manifest", "gate", "pool", "budget", "pace", "retry", "outage", "web"),
-        *("progress", "signed", "arguments", "limits", "fingerprint", "wanted", "charges"),
+        *("progress", "signed", "arguments", "limits", "fingerprint", "wanted", "charges", "unanswered"),
     },
     {"jobfile", "plan", "view", "names", "api", "download", "sandbox"},
     {"produce", "worklist"},
@@ -46,13 +46,14 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS, 1) for room in room
 EXCEPTIONS = {
     ("errors", "model"),  # a problem in a job says at which place it is; `model` itself imports nothing
     ("settings", "proxies"),  # what the environment says of proxies has a file of its own
+    ("unanswered", "web"),  # says which of its limits an answer has broken
     ("model", "generated"),  # a claim holds a picture as the answer gave it; `generated` itself imports nothing
     ("model", "wanted"),  # a job holds what it wants, and is a word of the house; for the type alone
 }
 """Imports, as (room, room), that go sideways or up all the same, each with its reason."""
 
 FOREIGN = {
-    "aiohttp": {"web", "resolver", "api", "download", "sandbox"},
+    "aiohttp": {"web", "unanswered", "resolver", "api", "download", "sandbox"},
     "anyio": None,  # anywhere
     "PIL": {"sandbox", "picture"},
     "pydantic": {"jobfile"},

@@ -30,6 +30,14 @@ def test_seconds_are_read_and_capped(value: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "seconds"), [("3s", 3), ("5 s", 5), ("250ms", 0.25), ("1m30s", 90), ("2 minutes", 120)]
+)
+def test_a_span_with_its_unit_is_read_too(value: str, seconds: float) -> None:
+    assert parse_retry_after(value) == seconds
+    assert parse_retry_after(value, DATE) == seconds
+
+
+@pytest.mark.parametrize(
     "value",
     [
         None,
@@ -47,7 +55,8 @@ def test_seconds_are_read_and_capped(value: str, seconds: float) -> None:
         "inf",
         "-inf",
         "soon",
-        "5 s",
+        "5 apples",
+        "5s later",
         "5, 6",
         "٣",
         "１２",
@@ -166,6 +175,8 @@ def test_a_number_that_is_neither_a_span_nor_a_moment_says_nothing(value: str) -
         ({}, "Your rate limit resets in ~30s", 30.0),
         ({}, "try again in 2 pictures", None),
         ({}, "retry after 20 seconds", 20.0),
+        ({}, "Capacity is available in 15 seconds", 15.0),
+        ({"retry-after": "3s"}, "", 3.0),
         ({}, "Please try again in 1m30s.", 90.0),
         ({}, "", None),
     ],

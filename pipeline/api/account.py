@@ -14,11 +14,12 @@ from typing import Any
 import aiohttp
 
 from pipeline.api.clock import ServerClock
-from pipeline.api.wire import amount, parse_json
+from pipeline.api.wire import SANDBOX_HEADER, amount, parse_json
 from pipeline.errors import KeyRefused, PipelineError, TryAgain
 from pipeline.limits.window import CallWindow
 from pipeline.model import CREDITS_PER_USD
 from pipeline.settings import Endpoint
+from pipeline.unanswered import why
 
 BALANCE = "/v2/billing"
 LOGS = "/v2/logs"
@@ -84,6 +85,7 @@ class Account:
 
     Attributes:
         server: The vendor's clock, by which all times of the log are.
+        is_sandbox: A sandbox has answered in its place.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Account:
         self._endpoint = endpoint
         self._calls = calls or CallWindow(CALLS_A_MINUTE)
         self.server = ServerClock(clock)
+        self.is_sandbox = False
 
     async def balance(self) -> float:
         """US dollars left on the account.
@@ -180,6 +183,7 @@ class Account:
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             ) as response:
                 self.server.hear(response.headers.get("Date"))
+                self.is_sandbox = self.is_sandbox or SANDBOX_HEADER in response.headers
                 body = bytearray()
                 async for piece in response.content.iter_any():
                     body += piece
@@ -187,8 +191,7 @@ class Account:
                         raise NoLog(f"{path} answers with more than anybody wants to know")
                 return _understood(path, response.status, bytes(body))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            # Only the type is told: the texts of some of these hold the request's headers, and with them the key.
-            raise NoAnswer(f"{path} can't be read ({type(error).__name__})") from None
+            raise NoAnswer(f"{path} can't be read ({why(error)})") from None
 
 
 def _understood(path: str, status: int, body: bytes) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import errno
 import json
 import math
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from pipeline.api.secrets import without_key
 from pipeline.api.wire import Answer
 from pipeline.errors import MaybeBilled, NotSent, PipelineError, UsageError
 from pipeline.settings import Endpoint
-from pipeline.web import Sent, malformed
+from pipeline.unanswered import malformed, why
+from pipeline.web import Sent
 
 PATH = "/v1/images/generations"
 
@@ -124,7 +124,7 @@ class Client:
             return UsageError(f"{self.url} is no URL that can be asked; correct the endpoint")
         if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
             return UsageError("the proxy asks for a user name and a password (407): put them into HTTPS_PROXY's URL")
-        what = _describe(error)
+        what = why(error)
         if not sent.sent:
             return NotSent(f"{self.url} can't be reached: {what}", local=_is_local(error))
         wrong = malformed(error)
@@ -171,24 +171,3 @@ def _is_local(error: Exception) -> bool:
     """Whether it failed for want of file descriptors."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
-
-
-def _describe(error: Exception) -> str:
-    """An exception in words that hold nothing secret."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answers {error.status}"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        cause = error.os_error
-        return f"the proxy can't be reached ({cause.strerror or type(cause).__name__})"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-        # What asyncio makes of a refusal is a list of addresses.
-        refused = isinstance(cause, ConnectionError) and cause.errno
-        return os.strerror(refused) if refused else cause.strerror or type(cause).__name__
-    if isinstance(error, TimeoutError):
-        return "the time was up"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__

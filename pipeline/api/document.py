@@ -26,6 +26,12 @@ MOST_SIGNS = 200_000
 """Commas, brackets, braces and quotes that an answer may hold, in its strings as well: base64 has none of them, and ten
 pictures with all that is said of them need some hundreds."""
 
+_STRETCH = 1024 * 1024
+"""Bytes that are looked at in one go."""
+
+_HEAD = 8 * 1024
+"""Bytes of a long string that `readable` shows."""
+
 MOST_DEPTH = 200
 """Lists and objects inside one another, at most: what Python can bear differs from version to version."""
 
@@ -85,6 +91,21 @@ def parse(text: bytes | bytearray) -> Document:
     return Document(_parsed(rest), long)
 
 
+def readable(document: Document) -> Any:
+    """Its value with the beginning of each long string where the mark of it stands: what was said, for people."""
+    return _unmarked(document.value, document.long) if document.long else document.value
+
+
+def _unmarked(value: Any, long: Mapping[str, Span]) -> Any:
+    if isinstance(value, dict):
+        return {name: _unmarked(one, long) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_unmarked(one, long) for one in value]
+    if isinstance(value, str) and value in long:
+        return long[value].slice(0, _HEAD).decode("utf-8", "replace")
+    return value
+
+
 def is_deep(text: bytes) -> bool:
     """Whether a JSON text is nested deeper than anything sensible."""
     depth = 0
@@ -105,11 +126,10 @@ def _cut(text: bytes | bytearray) -> tuple[bytes, dict[str, Span]]:
             continue
         name = f"{mark}{len(long)}"
         long[name] = Span(text, start, end)
-        rest += _squeezed(text, at, start) + name.encode()
+        _squeeze(rest, text, at, start)
+        rest += name.encode()
         at = end
-    rest += _squeezed(text, at, len(text))
-    if len(rest) > MOST_REST:
-        raise ValueError(f"it holds more than {MOST_REST / 1e6:.0f} MB besides its pictures")
+    _squeeze(rest, text, at, len(text))
     return bytes(rest), long
 
 
@@ -133,9 +153,15 @@ def _is_escaped(text: bytes | bytearray, start: int, at: int) -> bool:
     return (at - first) % 2 == 1
 
 
-def _squeezed(text: bytes | bytearray, start: int, end: int) -> bytes:
-    # Also inside short strings: a prompt with 32 spaces in a row loses nothing that anyone needs.
-    return _SPACES.sub(b" ", memoryview(text)[start:end])
+def _squeeze(rest: bytearray, text: bytes | bytearray, start: int, end: int) -> None:
+    """Add a part of the text to the rest, with its long runs of spaces as single ones.
+
+    Also inside short strings: a prompt with 32 spaces in a row loses nothing that anyone needs.
+    """
+    for at in range(start, end, _STRETCH):
+        rest += _SPACES.sub(b" ", memoryview(text)[at : min(at + _STRETCH, end)])
+        if len(rest) > MOST_REST:
+            raise ValueError(f"it holds more than {MOST_REST / 1e6:.0f} MB besides its pictures")
 
 
 def _unused(text: bytes | bytearray) -> str:

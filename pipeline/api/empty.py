@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.api import said, ticket
-from pipeline.api.document import Document
+from pipeline.api.document import Document, readable
 from pipeline.api.said import Said
 from pipeline.api.verdict import Asked, pause, refused, unknown_model
 from pipeline.api.wire import Answer
@@ -12,7 +12,9 @@ from pipeline.errors import Accepted, GiveUp, KeyRefused, NoPicture, PipelineErr
 from pipeline.generated import Generation
 
 _FINE = frozenset({"0", "200", "201", "202", "ok", "success", "succeeded", "true", "none", "null", ""})
-_PLACES = ("data", "output", "result", "response")
+_PLACES = ("data", "output", "result", "response", "choices")
+_DEEPEST = 20
+_LONG = 4_000
 
 
 def meaning(answer: Answer, document: Document, generation: Generation, asked: Asked) -> tuple[PipelineError, bool]:
@@ -25,10 +27,11 @@ def meaning(answer: Answer, document: Document, generation: Generation, asked: A
     | an error about the account, the pace, the model, the server | as with a status of its own | if it names a cost |
     | another error | filtered, with the server's words | if it names a cost |
     | words, no error | filtered, or moderated, with the words | yes |
-    | neither | no picture: it may be asked for once more | yes |
+    | neither, but a URL or a long text, which may be a picture | lost: it is kept, and not asked for again | yes |
+    | none of all that | no picture: it may be asked for once more | yes |
     """
-    value = document.value
-    told = said.read(value)
+    value = readable(document)
+    told = said.read(value, asked.prompt)
     billed = bool(generation.tokens_used or generation.usd)
     if is_error(value):
         return _error(answer, told, asked, billed=billed), billed
@@ -42,12 +45,15 @@ def meaning(answer: Answer, document: Document, generation: Generation, asked: A
         return GiveUp(_words(answer, told), cause="moderated"), True
     if told.message:
         return GiveUp(_words(answer, told), cause="filtered"), True
+    if _may_hold_picture(value):
+        words = "the answer may hold a picture, in a form that this version can't read; the ledger keeps it"
+        return GiveUp(words, cause="lost"), True
     return NoPicture("the answer held no picture, and no word of why: the prompt or the picture was filtered"), True
 
 
 def _error(answer: Answer, told: Said, asked: Asked, *, billed: bool) -> PipelineError:
     words = _words(answer, told)
-    if said.is_account(told):
+    if said.is_account(told) or told.codes & {"401", "402"}:
         return KeyRefused(refused(answer.status, told.message or "an error", asked))
     if said.is_moderated(told):
         return GiveUp(words, cause="moderated")
@@ -61,6 +67,15 @@ def _error(answer: Answer, told: Said, asked: Asked, *, billed: bool) -> Pipelin
     if said.is_unavailable(told):
         return Unavailable(words, pause(answer, told))
     return GiveUp(words, cause="filtered")
+
+
+def _may_hold_picture(value: Any, depth: int = 0) -> bool:
+    """Whether a URL, or a text as long as those of pictures are, stands anywhere in a JSON value."""
+    if isinstance(value, str):
+        start = value.lstrip()[:8].lower()
+        return start.startswith(("https://", "http://", "data:")) or len(value) >= _LONG
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth <= _DEEPEST and any(_may_hold_picture(one, depth + 1) for one in inner)
 
 
 def is_error(value: Any) -> bool:

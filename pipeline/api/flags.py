@@ -1,6 +1,6 @@
 """What a paid answer says against its own pictures: that one is black for its content, or must not be used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FLAGS = (
@@ -29,13 +29,22 @@ def flag_of(entry: Mapping[str, Any]) -> str | None:
 def flags_of_all(root: Mapping[str, Any], number: int) -> tuple[str | None, ...]:
     """The flags that an answer has beside its pictures: one for all, or a list with one for each."""
     found: list[str | None] = [None] * number
-    for name in _FLAGS:
-        value = root.get(name)
-        each = value if isinstance(value, list) else [value] * number
-        for position, flag in enumerate(each[:number]):
-            if found[position] is None and _is_set(flag):
-                found[position] = name
+    meta = root.get("meta")
+    for holder in (root, meta if isinstance(meta, dict) else {}):
+        for name in _FLAGS:
+            for position, flag in enumerate(_each(holder.get(name), number)):
+                if found[position] is None and _is_set(flag):
+                    found[position] = name
     return tuple(found)
+
+
+def _each(value: Any, number: int) -> Sequence[Any]:
+    """What stands for each picture: in a list, by its number as text, or once for all."""
+    if isinstance(value, list):
+        return value[:number]
+    if isinstance(value, dict):
+        return [value.get(str(position)) for position in range(number)]
+    return [value] * number
 
 
 def _filtered(results: Any) -> str | None:
@@ -47,8 +56,9 @@ def _filtered(results: Any) -> str | None:
 
 
 def _is_set(value: Any) -> bool:
-    if isinstance(value, bool | int | float):
-        return bool(value)
+    if isinstance(value, int | float):
+        # What lies between is a likelihood, and no verdict.
+        return value == 1
     if isinstance(value, str):
         return value.strip().lower() not in _FALSE
     # [true] in one entry is about the one picture in it.

@@ -18,7 +18,7 @@ MESSAGE_LIMIT = 300
 
 _INSIDE = (
     *("error", "errors", "detail", "details", "base_resp", "promptFeedback", "fault", "violations"),
-    *("output", "data", "response", "result", "candidates", "predictions", "artifacts"),
+    *("output", "data", "response", "result", "candidates", "predictions", "artifacts", "choices"),
 )
 _MESSAGE = ("message", "msg", "error_message", "errorMessage", "error_msg", "status_msg", "error_description", "detail")
 _MORE_WORDS = ("title", "reason", "failure_reason", "raiFilteredReason", "blockReasonMessage", "description")
@@ -29,6 +29,7 @@ _CODES = (
 _PAUSES = ("retryDelay", "retry_after", "retryAfter")
 _EMPTY_WORDS = frozenset({"", "success", "succeeded", "ok", "completed", "done", "null", "none"})
 _DEEPEST = 4
+_SHORTEST_PROMPT = 8
 _MOST_PARTS = 50
 
 
@@ -49,14 +50,20 @@ class Said:
     pause: float | None = None
 
 
-def read(found: Any) -> Said:
-    """The words and codes of an answer's JSON."""
+def read(found: Any, prompt: str = "") -> Said:
+    """The words and codes of an answer's JSON.
+
+    Args:
+        found: The JSON.
+        prompt: The prompt of the request, which a server may repeat: it says nothing of what the answer means.
+    """
     parts = list(_parts(found))
     said = [text for part in parts for text in _words(part)]
+    told = [text.replace(prompt, "…") for text in said] if len(prompt) >= _SHORTEST_PROMPT else said
     codes = {str(part[name]).lower() for part in parts for name in _CODES if _is_code(part.get(name))}
     pauses = (parse_span(str(part[name])) for part in parts for name in _PAUSES if name in part)
     pause = next((seconds for seconds in pauses if seconds is not None), None)
-    return Said(shown(said[0]) if said else "", frozenset(codes), " | ".join(said)[:10_000], pause)
+    return Said(shown(said[0]) if said else "", frozenset(codes), " | ".join(told)[:10_000], pause)
 
 
 def shown(text: str) -> str:
@@ -102,6 +109,7 @@ _ACCOUNT_CODES = frozenset(
         *("invalid_api_key", "api_key_invalid", "incorrect_api_key", "api_key_expired", "expired_api_key"),
         *("invalidapikey", "accountoverdueerror", "account_overdue", "account_deactivated", "account_suspended"),
         *("access_terminated", "authentication_error", "unauthenticated", "invalid_authentication"),
+        *("credit_limit", "budget_exceeded", "spending_limit", "invalid_token", "token_expired", "expired_token"),
     )
 )
 _ACCOUNT = re.compile(
@@ -110,7 +118,11 @@ _ACCOUNT = re.compile(
     r"(exhausted|used up|depleted|too low)|exceeded your (current|monthly) (\w+ )?(quota|spend|budget|credits)"
     r"|api[ _-]?key (is )?(not valid|invalid|expired|revoked|disabled|not found)|(invalid|incorrect) api[ _-]?key"
     r"|\b(account|organi[sz]ation|subscription|api key)\b.{0,40}\b(suspended|deactivated|terminated|overdue|past due)"
-    r"|payment (is )?required|\btop up\b",
+    r"|payment (is )?required|\btop up\b|(spend|spending|credit) limit\b|billed users|enable billing"
+    r"|(used|spent) all \S* ?(available |of your )?(credits|quota)|(have|has|n't have) (any|no|enough) credits"
+    r"|requires more credits|(purchase|buy|add) (more )?(credits|funds)|over ?budget|budget has been exceeded"
+    r"|(invalid|expired|missing) (authentication|access|auth|bearer) token|(access|auth|bearer) token (is|has) "
+    r"(invalid|expired|revoked)|login fail|\barrears\b|欠费|余额不足",
     re.IGNORECASE,
 )
 _DAILY = re.compile(
@@ -128,10 +140,11 @@ _MODERATED_CODES = frozenset(
 )
 # Words of a refusal for content; not those of a complaint about `safety_setting` or a case-sensitive value.
 _MODERATED = re.compile(
-    r"moderat|content.polic|usage.polic|usage guideline|content.(filter|violat)|responsible ai|nsfw"
+    r"(?<!['\"`])moderat|content.polic|usage.polic|usage guideline|content.(filter|violat)|responsible ai|nsfw"
     r"|prohibited (content|use)|inappropriate|(input|prompt|request|content|image)s? (was|were|has been|have been|is) "
     r"flagged|flagged (as|for|by)|violat\w+ (\S+ ){0,4}(polic|guideline|terms|rules)|sexual content|sexually explicit"
-    r"|safety (system|filter|polic|guideline|check|reason|violation)|(?<!case[ -])\bsensitive\b",
+    r"|safety (system|filter|polic|guideline|check|reason|violation)|(?<!case[ -])(?<![a-z])sensitive\b"
+    r"|(input|prompt|content|image) flagged",
     re.IGNORECASE,
 )
 

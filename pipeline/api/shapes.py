@@ -20,6 +20,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
+from pipeline.api import ticket
 from pipeline.api.document import Document, Span, parse
 from pipeline.api.encoded import EncodedPicture
 from pipeline.api.flags import flag_of, flags_of_all
@@ -35,7 +36,7 @@ _BARE = (
 _PLACES = (*_BARE, "choices", "candidates", "message", "content", "parts", "response")
 """The same, and names under which the objects are put that hold them, beside texts that are something else."""
 
-_URL = ("url", "image_url", "imageUrl", "imageURL", "image", "uri", "download_url", "signed_url", "fileUri")
+_URL = ("url", "urls", "image_url", "imageUrl", "imageURL", "image", "uri", "download_url", "signed_url", "fileUri")
 _BASE64 = (
     *("b64_json", "image_base64", "base64", "b64", "bytesBase64Encoded", "imageBytes", "image_bytes"),
     *("imageBase64Data", "imageBase64", "base64_image"),
@@ -60,14 +61,16 @@ def understand(answer: Answer) -> Generation:
     """A paid answer as what it holds.
 
     Raises:
-        ValueError: It is not a JSON object; nobody can say what was paid for.
+        ValueError: It is neither a JSON object nor a list; nobody can say what was paid for.
     """
     return read(answer)[1]
 
 
 def read(answer: Answer) -> tuple[Document, Generation]:
     """The same, with the document it was read from."""
-    document = parse(answer.body)
+    document = Document({}) if ticket.located(answer) else parse(answer.body)
+    if isinstance(document.value, list):
+        document = replace(document, value={"data": document.value})
     found = document.value
     if not isinstance(found, dict):
         raise ValueError(f"it is a JSON {type(found).__name__} instead of an object")  # noqa: TRY004 - of the text

@@ -6,6 +6,8 @@
 {"output": {"task_id": …, "task_status": "PENDING"}}                  DashScope
 {"code": 200, "data": [{"task_id": …, "status": "submitted"}]}        gateways behind the path of OpenAI's API
 {"name": "operations/…", "done": false}                               Google
+{"data": [{"taskType": "imageInference", "taskUUID": …}]}             Runware
+{"id": …, "object": "image.generation.task", "progress": 0}           further gateways
 202 with `Location`, `Operation-Location` or `Azure-AsyncOperation`   Azure and others
 """
 
@@ -19,7 +21,7 @@ from pipeline.text import one_line
 
 _SURE_IDS = (
     *("task_id", "taskId", "taskID", "job_id", "jobId", "prediction_id", "predictionId", "generation_id"),
-    *("generationId", "operation_id", "operationId"),
+    *("generationId", "operation_id", "operationId", "taskUUID", "taskUuid", "task_uuid"),
 )
 _IDS = (*_SURE_IDS, "request_id", "requestId", "id", "uuid", "name")
 _POLLS = (
@@ -37,9 +39,10 @@ _PENDING = frozenset(
 )
 _FAILED = frozenset({"failed", "failure", "fail", "error", "canceled", "cancelled", "aborted", "rejected", "expired"})
 _LOCATIONS = ("operation-location", "azure-asyncoperation", "location", "content-location")
-_INSIDE = ("data", "output", "result", "task", "job", "prediction", "response", "operation", "meta")
+_INSIDE = ("data", "output", "result", "task", "job", "prediction", "response", "operation", "meta", "attributes")
 _RESULTS = ("data", "images", "image", "output", "outputs", "results", "result", "choices", "candidates", "predictions")
 _LONGEST = 2_000
+_DEEPEST = 3
 
 
 def found(value: Any, answer: Answer, url: str = "") -> dict[str, str] | None:
@@ -62,12 +65,17 @@ def found(value: Any, answer: Answer, url: str = "") -> dict[str, str] | None:
     poll = next((text for part in parts if (text := _poll(part))), None) or _location(answer)
     some = sure or next((text for part in parts if (text := _text(part, _IDS))), None)
     complete = status is not None and not pending and any(name in value for name in _RESULTS)
-    waits = value.get("done") is False and some is not None
+    waits = (value.get("done") is False or _is_under_way(value)) and some is not None
     only_an_id = some is not None and status is None and not any(name in value for name in _RESULTS)
     if complete or not (pending or sure or poll or waits or only_an_id):
         return None
     ticket = {"id": some, "url": urljoin(url, poll) if poll else None, "status": status}
     return {name: text for name, text in ticket.items() if text is not None}
+
+
+def located(answer: Answer) -> bool:
+    """Whether an answer without a body names a place to ask at."""
+    return _location(answer) is not None and len(answer.body) < 100 and not answer.body.strip()
 
 
 def written(ticket: Mapping[str, str]) -> str:
@@ -86,13 +94,21 @@ def has_failed(value: Mapping[str, Any]) -> bool:
     return any(word.lower() in _FAILED for part in _parts(value) for word in _words(part))
 
 
-def _parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _is_under_way(value: Mapping[str, Any]) -> bool:
+    """Whether it gives a progress that is not at its end, as a part or per cent; 1 may be either's."""
+    progress = value.get("progress")
+    return (
+        isinstance(progress, int | float) and not isinstance(progress, bool) and 0 <= progress < 100 and progress != 1
+    )
+
+
+def _parts(value: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
     yield value
-    for name in _INSIDE:
+    for name in _INSIDE if depth < _DEEPEST else ():
         inner = value.get(name)
         inner = inner[0] if isinstance(inner, list) and inner else inner
         if isinstance(inner, dict):
-            yield inner
+            yield from _parts(inner, depth + 1)
 
 
 def _words(part: Mapping[str, Any]) -> Iterator[str]:

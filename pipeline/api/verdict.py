@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.api import said, shapes, ticket
-from pipeline.api.document import parse
+from pipeline.api.document import parse, readable
 from pipeline.api.said import Said
 from pipeline.api.wire import Answer
 from pipeline.errors import (
@@ -59,6 +59,7 @@ class Asked:
         setting: What named that place: `AIML_API_BASE`, `endpoint:`, or empty for the vendor's own.
         spoken: This run has had an answer in an API's form: the address is right.
         delivered: This run has had a picture of this model: it is known there.
+        prompt: The item's prompt.
     """
 
     item: str = ""
@@ -67,6 +68,7 @@ class Asked:
     setting: str = ""
     spoken: bool = True
     delivered: bool = False
+    prompt: str = ""
 
 
 _NOTHING = Asked()
@@ -97,7 +99,7 @@ def verdict(answer: Answer, asked: Asked = _NOTHING) -> PipelineError | None:
     if status == 407:
         return UsageError("a proxy on the way asks for a user name and a password (407): put them into HTTPS_PROXY")
     found = _json(answer)
-    told = said.read(found)
+    told = said.read(found, asked.prompt)
     words = _message(answer, found, told)
     if status < 500:
         return _of_client(answer, asked, told, words, page=found is _NOT_JSON)
@@ -108,7 +110,7 @@ def _success(answer: Answer, asked: Asked) -> PipelineError | None:
     if not asked.spoken and is_page(answer):
         return wrong_address(answer, asked, _message(answer, _NOT_JSON, Said()))
     # Even when it was cut off: once its headers are here, nobody asks (and pays) again.
-    if answer.status in (200, 201):
+    if answer.status in (200, 201) or ticket.located(answer):
         return None
     try:
         document, generation = shapes.read(answer)
@@ -225,7 +227,7 @@ def refused(status: int, words: str, asked: Asked) -> str:
 def _json(answer: Answer) -> Any:
     """The JSON of an answer; `_NOT_JSON` where it is none that an API would send."""
     try:
-        found = parse(answer.body).value
+        found = readable(parse(answer.body))
     except ValueError:
         return _NOT_JSON
     return found if isinstance(found, dict | list | str) or found is None else _NOT_JSON

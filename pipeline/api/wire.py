@@ -8,6 +8,9 @@ from typing import Any
 from pipeline.api.document import is_deep
 from pipeline.text import one_line
 
+SANDBOX_HEADER = "x-pipeline-sandbox"
+"""What the answers of a sandbox carry."""
+
 _ABSURD = 2**53
 """A sum from which on it is nonsense, and no longer exact."""
 
@@ -36,7 +39,7 @@ class Answer:
     @property
     def sandbox(self) -> bool:
         """Whether a sandbox of this project answered, whatever the endpoint claims to be."""
-        return "x-pipeline-sandbox" in self.headers
+        return SANDBOX_HEADER in self.headers
 
 
 def cost(answer: Answer) -> tuple[int | None, float | None]:

@@ -15,7 +15,7 @@ from pipeline.produce import ROOM
 from pipeline.settings import SANDBOX, Endpoint
 from pipeline.store import Store
 from pipeline.text import grouped, plural, usd
-from pipeline.worklist import WorkList
+from pipeline.worklist import WorkList, spare_paid_pictures
 
 if TYPE_CHECKING:
     from pipeline.produce import Producer
@@ -51,6 +51,8 @@ async def prepare(
                 work.plan()
                 planned_again = True
             await preflight(work, job.limits, store, ledger, settler.lookup.account, budget)
+            if settler.lookup.account.is_sandbox and not endpoint.sandbox and not work.planner.selection.placeholders:
+                spare_paid_pictures(work, ledger, job.output, elsewhere=True)
             if work.asked:
                 await settler.lookup.find_unrecorded(lambda: iter(job.wanted))
         if window is not None:

@@ -8,6 +8,7 @@ import aiohttp
 
 from pipeline.errors import DownloadBroken, GiveUp, TryAgain
 from pipeline.retry_after import parse_retry_after
+from pipeline.unanswered import reason
 from pipeline.web import AddressRefused
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -64,6 +65,12 @@ def version(headers: Mapping[str, str]) -> Version:
     return Version(validator or None, int(length) if _LENGTH.fullmatch(length) else None)
 
 
+def is_whole(headers: Mapping[str, str]) -> bool:
+    """Whether a 206 carries all bytes of the picture, from the first to the last: as good as a 200."""
+    found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    return found is not None and found[1] == "0" and found[3] != "*" and int(found[2]) == int(found[3]) - 1
+
+
 def continues(headers: Mapping[str, str], offset: int, known: Version) -> bool:
     """Whether a 206 carries just the bytes from `offset` to the end of the version that is known."""
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
@@ -92,13 +99,13 @@ def translated(where: str, error: Exception) -> TryAgain | GiveUp:
         case TimeoutError():
             why = "it took too long"
         case aiohttp.ClientConnectorError():
-            why = f"can't connect: {error.os_error.strerror or type(error.os_error).__name__}"
+            why = f"can't connect: {reason(error.os_error)}"
         case aiohttp.ClientPayloadError() | aiohttp.ClientConnectionError():
             why = "the connection was cut"
         case aiohttp.ClientResponseError():
             why = f"no proper HTTP answer: {_improper(error.message)}"
         case _:
-            why = f"no proper HTTP answer ({type(error).__name__})"
+            why = "no proper HTTP answer"
     return DownloadBroken(f"{where}: {why}")
 
 

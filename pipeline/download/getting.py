@@ -119,7 +119,7 @@ class Getter:
             if response.status == answer.NOT_SATISFIABLE:
                 self._forget()
             raise refusal
-        if response.status == 206:
+        if response.status == 206 and not answer.is_whole(response.headers):
             if not offset or not answer.continues(response.headers, offset, self._version):
                 self._forget()
                 raise DownloadBroken(f"{self.where} sends another part of the picture than it was asked for")

@@ -75,7 +75,7 @@ def trouble(path: str, mime_type: str, size: tuple[int, int]) -> str | None:
     except MemoryError:
         return "decoding it takes too much memory"
     except Exception as error:  # whatever a decoder raises over a picture is said of the picture
-        return f"it can't be decoded ({type(error).__name__}: {str(error)[:200]})"
+        return f"it can't be decoded ({str(error)[:200] or 'the decoder gives up'})"
     return None
 
 

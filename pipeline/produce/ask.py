@@ -258,7 +258,8 @@ class Asker:
     def _asked(self, item: Item) -> Asked:
         """What an answer that comes now is an answer to."""
         known, client = self._receipts, self.client
-        return Asked(item.id, item.model, client.url, client.setting, known.spoken, item.model in known.delivered)
+        delivered = item.model in known.delivered
+        return Asked(item.id, item.model, client.url, client.setting, known.spoken, delivered, item.prompt)
 
     async def _refused(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill, error: PipelineError) -> None:
         """Act on a refusal that was not billed, and write it down."""

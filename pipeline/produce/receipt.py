@@ -96,6 +96,8 @@ class Receipts:
             self.gate.close(failure)
         else:
             self.count_unusable(item, failure.cause if isinstance(failure, GiveUp) else "filtered")
+        if isinstance(failure, GiveUp) and failure.cause == "lost":
+            await self.ledger.unreadable(attempt, utc_now(), str(failure))
         raise failure
 
     def count_unusable(self, item: Item, cause: str) -> None:
@@ -135,6 +137,8 @@ class Receipts:
         """A paid answer that nobody can read is lost: the next one would cost the same again."""
         cut = "" if answer.whole else f", cut off after {len(answer.body):,} bytes"
         price = "" if bill.price is None else f", {bill.price:,} tokens ({usd(bill.price / CREDITS_PER_USD)})"
-        reason = f"paid for{price}, but the answer ({answer.status}{cut}) can't be read: {printable(str(error), 200)}"
+        # Of half an answer, its reader's complaint says nothing more.
+        why = f": {printable(str(error), 200)}" if answer.whole else ""
+        reason = f"paid for{price}, but the answer ({answer.status}{cut}) can't be read{why}"
         await self.ledger.unreadable(attempt, utc_now(), reason)
         return GiveUp(reason, cause="lost")

@@ -36,7 +36,7 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 
 def storage_failed(doing: str, path: Path | str, error: OSError) -> StorageFailed:
     """The error for people: what was being done, to which file, why it failed and what to do."""
-    said = f"{(error.strerror or type(error).__name__).lower()}; see to it"
+    said = f"{error.strerror.lower() if error.strerror else 'the system gives no reason'}; see to it"
     why = _CURES.get(error.errno or 0) or said
     kept = "" if error.errno in _GONE else " (nothing that was paid for is lost)"
     return StorageFailed(f"can't {doing} {path}: {why}, then run again{kept}")

@@ -249,13 +249,24 @@ def test_the_cost_is_whatever_says_it_first(
         assert (found.tokens_used, found.usd) == cost
 
 
+@pytest.mark.parametrize("entry", [{"url": URL}, {"image": {"url": URL}}, URL])
+def test_a_bare_list_holds_pictures_like_any_other(entry: Any) -> None:
+    (image,) = understand(answer([entry])).images
+    assert image.url == URL
+
+
+def test_a_picture_of_several_urls_in_one_list_is_one_picture() -> None:
+    (image,) = understand(answer({"data": [{"urls": [URL, URL + "?2"]}]})).images
+    assert (image.url, image.more_urls) == (URL, (URL + "?2",))
+
+
 # Hostile answers.
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"[]", b'["x"]', b"null", b"7", b'"text"', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000]
+    "body", [b"", b"<html>", b"null", b"7", b'"text"', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000]
 )
-def test_what_is_no_object_can_not_be_read(body: bytes) -> None:
+def test_what_is_neither_an_object_nor_a_list_can_not_be_read(body: bytes) -> None:
     with pytest.raises(ValueError):
         understand(Answer(200, {}, body))
 

@@ -201,10 +201,25 @@ async def test_a_206_that_is_not_the_rest_starts_over(tmp_path: Path, headers: d
     assert (tmp_path / "fox.png").read_bytes() == BIG
 
 
-async def test_a_206_that_nobody_asked_for_is_not_taken(tmp_path: Path) -> None:
-    reply = http(PNG, "206 Partial Content", Content_Range=f"bytes 0-{len(PNG) - 1}/{len(PNG)}")
+@pytest.mark.parametrize(
+    "given", [None, f"bytes 0-{len(PNG) - 1}/*", f"bytes 0-{len(PNG) - 1}/{len(PNG) + 1}", "bytes 1-2/3"]
+)
+async def test_a_206_that_nobody_asked_for_is_not_taken(tmp_path: Path, given: str | None) -> None:
+    reply = http(PNG, "206 Partial Content", Content_Range=given or "none")
     async with transferring(tmp_path, reply) as (_, transfer):
         assert "another part" in str(await broken(transfer))
+
+
+async def test_a_206_of_all_bytes_is_the_picture_whether_or_not_a_part_was_asked_for(tmp_path: Path) -> None:
+    whole = http(BIG, "206 Partial Content", Content_Range=f"bytes 0-{len(BIG) - 1}/{len(BIG)}")
+    async with transferring(tmp_path, http(BIG[:HALF], length=len(BIG), ETag='"v1"'), whole) as (cdn, transfer):
+        await broken(transfer)
+        await transfer.attempt()
+    assert "Range" in cdn.asked[1].headers
+    assert (tmp_path / "fox.png").read_bytes() == BIG
+    async with transferring(tmp_path / "again", whole) as (_, transfer):
+        await transfer.attempt()
+    assert (tmp_path / "again" / "fox.png").read_bytes() == BIG
 
 
 async def test_a_rest_that_ends_early_without_a_length_is_noticed(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ print(code, peak(), file=sys.stderr)
 
 BODIES = {
     "tiny entries": b'{"data": [' + b'{"b64_json": "QQ=="},' * 1_000_000 + b"{}]}",
+    "digits": b'{"data": ' + b"9" * 40_000_000 + b"}",
     "spaces": b'{"data": [' + b" " * 40_000_000 + b"]}",
     "one picture": b'{"data": [{"b64_json": "' + b"QUFB" * 10_000_000 + b'"}]}',
 }
@@ -45,5 +46,6 @@ async def test_large_answers_of_every_kind_stay_within_150_mb(tmp_path: Path, ki
         run = partial(subprocess.run, command, capture_output=True, text=True, env={**os.environ, "AIML_API_KEY": "k"})
         done = await anyio.to_thread.run_sync(run)
     code, peak = done.stderr.split()[-2:]
+    print(kind, peak)
     assert code == "1"
     assert int(peak) < 150_000_000

@@ -78,7 +78,7 @@ def test_no_other_format_is_opened(decoder: Decoder, tmp_path: Path, data: bytes
 def test_more_pixels_than_allowed_are_not_decoded(decoder: Decoder, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(png(header(30_000, 30_000, 1), chunk(b"IDAT", zlib.compress(bytes(999))), IEND))
-    with pytest.raises(BrokenPicture, match="DecompressionBomb"):
+    with pytest.raises(BrokenPicture, match="exceeds limit"):
         decoder.check(path, Picture("image/png", ".png", 30_000, 30_000))
 
 

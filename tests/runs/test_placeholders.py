@@ -6,6 +6,7 @@ import pytest
 
 from pipeline import Plan, Selection, UsageError, plan
 from tests.runs.site import Site
+from tests.runs.upstream import picture, saying, serving
 
 FOX = {"id": "fox", "prompt": "A fox"}
 
@@ -58,3 +59,22 @@ async def test_placeholders_of_new_pictures_and_of_older_placeholders_need_no_wo
 async def test_placeholders_may_fill_the_place_of_a_paid_picture_whose_file_is_gone(paid: Site) -> None:
     (paid.output / "fox.png").unlink()
     assert (await paid.run(endpoint="sandbox")).exit_code == 0
+
+
+async def test_a_sandbox_that_stands_at_the_apis_address_pushes_no_paid_picture_aside(site: Site) -> None:
+    async with serving(saying({"data": [{"url": "/p.png"}]}), **{"p.png": picture}) as base:
+        await site.run(FOX, endpoint=base)
+    before = site.pictures()
+    asked = site.sandbox.books.count()
+    summary = await site.run({"id": "fox", "prompt": "Another fox"}, endpoint=site.sandbox.base)
+    assert summary.exit_code == 2
+    assert "fox.png" in (summary.reason or "")
+    assert "correct AIML_API_BASE" in (summary.reason or "")
+    assert (site.pictures(), site.sandbox.books.count()) == (before, asked)
+    await site.run(selection=Selection(placeholders=True))
+    assert site.pictures() != before
+
+
+async def test_what_such_a_sandbox_has_made_gives_way_to_what_it_makes_next(site: Site) -> None:
+    await site.run(FOX)
+    assert (await site.run({"id": "fox", "prompt": "Another fox"})).saved == 1

@@ -102,7 +102,7 @@ def test_each_refusal_of_the_disk_says_what_to_do(number: int, words: str) -> No
 
 
 def test_an_error_without_a_number_is_still_a_sentence() -> None:
-    assert "can't read x: oserror" in str(disk.storage_failed("read", Path("x"), OSError()))
+    assert "can't read x: the system gives no reason" in str(disk.storage_failed("read", Path("x"), OSError()))
 
 
 def test_a_second_name_shares_the_bytes_and_is_made_once(tmp_path: Path) -> None:
