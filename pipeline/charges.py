@@ -9,7 +9,7 @@ from pipeline.text import grouped, plural, printable, usd
 
 RUNS_NAMED = 5
 
-_LABEL = re.compile(r"(\d{8})[tT](\d{6}-[0-9a-f]{6})\.([0-9a-f]{12})\.(\d{6,})", re.IGNORECASE)
+_LABEL = re.compile(r"(\d{8})t(\d{6})[^0-9a-z]?([0-9a-f]{6})[^0-9a-z]?([0-9a-f]{12})[^0-9a-z]?(\d{6,})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class Label:
 
     @classmethod
     def of(cls, text: str | None) -> "Label | None":
-        """The same of a row's label, in whatever case; None where it is no label of this program's."""
+        """The same of a row's label, in whatever case and with whatever between its parts; None: it is not ours."""
         found = _LABEL.fullmatch(text.strip()) if text else None
         if found is None:
             return None
-        run = f"{found[1]}T{found[2].lower()}"
-        return cls(run, found[3].lower(), f"{run}.{found[3].lower()}.{found[4]}")
+        run, key = f"{found[1]}T{found[2]}-{found[3].lower()}", found[4].lower()
+        return cls(run, key, f"{run}.{key}.{found[5]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pipeline.api.account import Logged
 from pipeline.api.clock import ServerClock
+from pipeline.charges import Label
 from pipeline.errors import StorageFailed
 from pipeline.ledger import Attempt
 from pipeline.text import plural
@@ -121,9 +122,10 @@ class Reading:
     Attributes:
         wanted: The attempts that it is read for, by their labels in lower case.
         receipts: Labels, in lower case, of paid answers of that time that a whole log must have.
-        within: For a charge without a label: whose time may it be of?
         rows: The rows of each wanted attempt.
         nameless: Charges that bear no label and belong to no answer.
+        foreign: The same with a label that is not of this program's form.
+        keeps: A row bears a label of this program's form: the log keeps labels as they were sent.
         missing: Those of `receipts` that have not come yet.
         alive: Whether any row has come.
     """
@@ -132,6 +134,8 @@ class Reading:
     receipts: Sequence[str]
     rows: dict[str, dict[tuple[str | None, float | None], Logged]] = field(default_factory=dict)
     nameless: list[Logged] = field(default_factory=list)
+    foreign: list[Logged] = field(default_factory=list)
+    keeps: bool = False
     missing: set[str] = field(init=False)
     alive: bool = False
 
@@ -141,7 +145,8 @@ class Reading:
     def take(self, row: Logged, owner: str | None) -> None:
         """Take in one row; `owner` is the label of the attempt that has the row's inference id, if one has."""
         self.alive = True
-        label = same(row.client_request_id)
+        label, ours = same(row.client_request_id), Label.of(row.client_request_id) is not None
+        self.keeps = self.keeps or ours
         if label not in self.wanted:
             self.missing.discard(label)
             label = same(owner)
@@ -149,8 +154,8 @@ class Reading:
         if label in self.wanted:
             # A row may come twice; an attempt that was billed twice has two rows.
             self.rows.setdefault(label, {})[row.inference_id, row.created] = row
-        elif not label and row.client_request_id is None and row.billed is not False:
-            self.nameless.append(row)
+        elif not ours and not label and row.billed is not False:
+            (self.nameless if row.client_request_id is None else self.foreign).append(row)
 
     def finding(self, one: Wanted, span: tuple[float, float], *, trusted: bool) -> Finding:
         """What has come out for one attempt.
@@ -165,7 +170,7 @@ class Reading:
 
         Everything else proves nothing: an empty log may be that of an account that has never paid, or a server's
         empty answer; a log that lacks what we hold a receipt for may lack this attempt too; and a charge without a
-        label may be it.
+        label may be it, as may one under a strange label, where nothing shows that labels are kept as they were sent.
 
         Args:
             one: The attempt.
@@ -175,14 +180,20 @@ class Reading:
         rows = self.rows.get(same(one.id), {}).values()
         if rows:
             return _of_rows(rows)
-        if any(row.created is None or span[0] <= row.created <= span[1] for row in self.nameless):
+        if _any_in(span, self.nameless):
             return Finding("unproven", why="it has a charge of that time that bears no label")
+        if not self.keeps and _any_in(span, self.foreign):
+            return Finding("unproven", why="it has a charge of that time under a label that may stand for ours")
         if self.missing:
             lacking = plural(len(self.missing), "paid request")
             return Finding("unproven", why=f"it lacks {lacking} of that time that we hold the answers of")
         if not trusted:
             return Finding("unproven", why="it is empty")
         return Finding("unbilled")
+
+
+def _any_in(span: tuple[float, float], rows: Iterable[Logged]) -> bool:
+    return any(row.created is None or span[0] <= row.created <= span[1] for row in rows)
 
 
 def _of_rows(rows: Iterable[Logged]) -> Finding:
@@ -196,8 +207,9 @@ def _of_rows(rows: Iterable[Logged]) -> Finding:
 
 
 def same(label: str | None) -> str:
-    """A label as it is compared: some servers change the case of what they keep."""
-    return label.strip().casefold() if label else ""
+    """A label as it is compared: some servers change the case of what they keep, or the signs between its parts."""
+    ours = Label.of(label)
+    return (ours.attempt if ours else label.strip()).casefold() if label else ""
 
 
 def seconds_of(created_at: str) -> float:

@@ -1,5 +1,6 @@
 """The vendor's log is believed as far as it can be: what it does not prove is named, and looked at again."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from pipeline import Summary
 from pipeline.commands.status import status
 from tests.runs.ledgers import change, ledger_of
 from tests.runs.site import PRICE, Site, faults
-from tests.runs.vendor import Row, Vendor, moved, selling
+from tests.runs.vendor import Row, Vendor, moment, moved, selling
 
 
 def the_first(change: dict[str, Any]) -> Callable[[list[Row]], list[Row]]:
@@ -99,8 +100,8 @@ async def test_an_empty_log_proves_nothing_until_it_shows_that_it_is_kept(site: 
         summary = await site.run("A fox", endpoint=vendor.base, limits={"on_maybe": "hold"})
         assert dict(summary.failed) == {"maybe-billed": 1}
         assert "it is empty" in (summary.maybe_billed[0].error or "")
-        # Somebody else on the account buys something: it is a log.
-        vendor.charge("another-program")
+        # Somebody else on the account buys something, at another time: it is a log.
+        vendor.charge("another-program")["created"] = moment(time.time() - 3 * 86_400)
         assert (await site.run()).exit_code == 0
         assert len(vendor.posts) == 2
 
@@ -111,7 +112,16 @@ async def test_a_first_run_settles_its_own_doubts_once_its_first_answer_is_booke
         assert (summary.exit_code, named(summary), summary.books.billed) == (0, [], vendor.billed)
 
 
-@pytest.mark.parametrize("spell", [str.upper, str.lower, lambda label: f" {label} "], ids=["upper", "lower", "spaces"])
+SPELLINGS = {
+    "upper": str.upper,
+    "lower": str.lower,
+    "spaces": lambda label: f" {label} ",
+    "underscores": lambda label: label.replace(".", "_").replace("-", "_"),
+    "bare": lambda label: label.replace(".", "").replace("-", ""),
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 async def test_a_label_in_another_spelling_is_ours(site: Site, spell: Callable[[str], str]) -> None:
     def respelt(rows: list[Row]) -> list[Row]:
         return [row | {"client_request_id": spell(row["client_request_id"])} for row in rows]
@@ -120,6 +130,28 @@ async def test_a_label_in_another_spelling_is_ours(site: Site, spell: Callable[[
         summary = await site.run("A fox", endpoint=vendor.base)
         assert [one.client_request_id for one in summary.lost] == vendor.posts[:1]
         assert summary.unrecorded is None
+
+
+@pytest.mark.parametrize("cut", [frozenset({1}), frozenset({3})], ids=["first", "third"])
+async def test_a_log_that_keeps_labels_in_a_form_of_its_own_never_proves_that_nothing_was_billed(
+    site: Site, cut: frozenset[int]
+) -> None:
+    def hashed(rows: list[Row]) -> list[Row]:
+        return [row | {"client_request_id": f"r{hash(row['client_request_id'])}"} for row in rows]
+
+    async with selling(Vendor(hashed, cut=cut)) as vendor:
+        prompts = [f"Fox {n}" for n in range(4)]
+        summary = await site.run(*prompts, endpoint=vendor.base, limits={"concurrency": 1, "on_maybe": "hold"})
+        assert (dict(summary.failed), len(vendor.posts)) == ({"maybe-billed": 1}, 4)
+        assert "does not prove" in (summary.maybe_billed[0].error or "")
+
+
+async def test_others_on_the_account_are_no_reason_to_doubt_a_log_that_has_our_answers(site: Site) -> None:
+    async with selling(Vendor(cut=frozenset({3}), free=frozenset({3}))) as vendor:
+        vendor.charge("another-program")
+        prompts = [f"Fox {n}" for n in range(6)]
+        summary = await site.run(*prompts, endpoint=vendor.base, limits={"concurrency": 1, "on_maybe": "hold"})
+        assert (summary.exit_code, len(vendor.posts)) == (0, 7)
 
 
 async def test_a_log_without_pagination_is_read_to_its_end(site: Site) -> None:
