@@ -120,8 +120,8 @@ class Reading:
     """One reading of the log, row by row.
 
     Attributes:
-        wanted: The attempts that it is read for, by their labels in lower case.
-        receipts: Labels, in lower case, of paid answers of that time that a whole log must have.
+        wanted: The attempts that it is read for, by their labels as `same` has them.
+        receipts: Labels, as `same` has them, of paid answers of that time that a whole log must have.
         rows: The rows of each wanted attempt.
         nameless: Charges that bear no label and belong to no answer.
         foreign: The same with a label that is not of this program's form.
@@ -145,8 +145,8 @@ class Reading:
     def take(self, row: Logged, owner: str | None) -> None:
         """Take in one row; `owner` is the label of the attempt that has the row's inference id, if one has."""
         self.alive = True
-        label, ours = same(row.client_request_id), Label.of(row.client_request_id) is not None
-        self.keeps = self.keeps or ours
+        label, is_ours = same(row.client_request_id), Label.of(row.client_request_id) is not None
+        self.keeps = self.keeps or is_ours
         if label not in self.wanted:
             self.missing.discard(label)
             label = same(owner)
@@ -154,7 +154,7 @@ class Reading:
         if label in self.wanted:
             # A row may come twice; an attempt that was billed twice has two rows.
             self.rows.setdefault(label, {})[row.inference_id, row.created] = row
-        elif not ours and not label and row.billed is not False:
+        elif not is_ours and not label and row.billed is not False:
             (self.nameless if row.client_request_id is None else self.foreign).append(row)
 
     def finding(self, one: Wanted, span: tuple[float, float], *, trusted: bool) -> Finding:
