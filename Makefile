@@ -63,14 +63,15 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("This needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.11 run" % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-# The build backend is in the locks too, so nothing that is installed is fetched without a hash.
+# The build backend is in the locks too, so nothing that is installed is fetched without a hash. A lock names all there is
+# to install: resolving it again, an older pip took the newest release for `coverage[toml]`, and refused it for its hash.
 $(VENV)/.run: locks/run.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python $(PIP) --require-hashes --requirement locks/run.txt
+	$(BIN)/python $(PIP) --no-deps --require-hashes --requirement locks/run.txt
 	$(BIN)/python $(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: locks/dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python $(PIP) --require-hashes --requirement locks/dev.txt
+	$(BIN)/python $(PIP) --no-deps --require-hashes --requirement locks/dev.txt
 	$(BIN)/python $(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@ $(VENV)/.run
 
