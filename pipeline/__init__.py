@@ -20,18 +20,18 @@ from pipeline.version import __version__
 
 if TYPE_CHECKING:
     from pipeline.commands.audit import Audit, audit
-    from pipeline.commands.failures import Failure
     from pipeline.commands.plan import Plan, plan
     from pipeline.commands.run import run, run_async
     from pipeline.commands.status import Status, status
-    from pipeline.commands.summary import MaybePaid, Summary
     from pipeline.commands.verify import Verification, verify
     from pipeline.errors import PipelineError, StopRun, UsageError
-    from pipeline.jobfile import expand
-    from pipeline.jobfile import load as load_job
-    from pipeline.jobfile.schema import schema as job_schema
+    from pipeline.job import expand
+    from pipeline.job import load as load_job
+    from pipeline.job.schema import schema as job_schema
     from pipeline.model import Item, Job, Limits, Record
     from pipeline.plan.decision import Decision, Selection
+    from pipeline.report.failures import Failure
+    from pipeline.report.summary import MaybePaid, Summary
 
 
 __all__ = [
@@ -66,24 +66,24 @@ __all__ = [
 _HOMES = {
     "Audit": "commands.audit",
     "Decision": "plan.decision",
-    "Failure": "commands.failures",
+    "Failure": "report.failures",
     "Item": "model",
     "Job": "model",
     "Limits": "model",
-    "MaybePaid": "commands.summary",
+    "MaybePaid": "report.summary",
     "PipelineError": "errors",
     "Plan": "commands.plan",
     "Record": "model",
     "Selection": "plan.decision",
     "Status": "commands.status",
     "StopRun": "errors",
-    "Summary": "commands.summary",
+    "Summary": "report.summary",
     "UsageError": "errors",
     "Verification": "commands.verify",
     "audit": "commands.audit",
-    "expand": "jobfile",
-    "job_schema": "jobfile.schema:schema",
-    "load_job": "jobfile:load",
+    "expand": "job",
+    "job_schema": "job.schema:schema",
+    "load_job": "job:load",
     "plan": "commands.plan",
     "run": "commands.run",
     "run_async": "commands.run",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline.generated import GeneratedImage
 
 if TYPE_CHECKING:
-    from pipeline.wanted import Wanted
+    from pipeline.plan.wanted import Wanted
 
 DEFAULT_MODEL = "google/imagen-4.0-ultra-generate-001"
 
@@ -82,7 +82,7 @@ class Item:
     """A picture that must exist, `count` times.
 
     Attributes:
-        key: Hash of everything that shapes the picture and of nothing else (`jobfile.keys` says of what exactly).
+        key: Hash of everything that shapes the picture and of nothing else (`job.keys` says of what exactly).
         id: Names its files. Unique in the job; stays the same when the job is reordered.
         prompt: The prompt as sent.
         model: The model's id as written in the job.

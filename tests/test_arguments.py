@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
 from pipeline.arguments import WrongArguments, parse, program
+from pipeline.cli import main
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_an_unknown_option_is_told_with_the_one_that_was_meant(line: str, hint: 
 def test_a_wrong_line_gets_the_usage_of_its_own_command(
     command: str, wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([command, "job.yaml", wrong]) == 2
+    assert main.main([command, "job.yaml", wrong]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"usage: {program()} {command} ")
@@ -60,7 +60,7 @@ def test_a_wrong_line_gets_the_usage_of_its_own_command(
 
 
 def test_a_wrong_line_is_told_to_programs_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "job.yaml", "--json", "--limit", "0"]) == 2
+    assert main.main(["run", "job.yaml", "--json", "--limit", "0"]) == 2
     found = json.loads(capsys.readouterr().out)
     assert found == {
         "exit_code": 2,

@@ -12,8 +12,8 @@ import pytest
 
 import pipeline
 from pipeline import Decision, Job, Plan, Record, load_job, run, status, verify
-from tests.runs.conftest import site
-from tests.runs.site import Site
+from tests.run.conftest import site
+from tests.run.site import Site
 
 __all__ = ["site"]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import Limits, Record, __all__, __version__, expand, load_job, settings
-from pipeline.cli import EXIT_CODES, parser
+from pipeline.cli.main import EXIT_CODES, parser
 from pipeline.errors import GiveUp
-from pipeline.jobfile.schema import schema
+from pipeline.job.schema import schema
 from pipeline.sandbox import KINDS
+from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -170,3 +171,10 @@ def test_the_table_of_contents_leads_somewhere() -> None:
         for title in re.findall(r"^## (.*)$", README, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([a-z-]+)\)", README)) <= titles
+
+
+def test_the_layers_are_those_that_the_imports_are_held_to() -> None:
+    rows = [line.split("|") for line in section("Development").splitlines() if line.startswith("| ")][1:]
+    told = {row[1].strip(): set(re.findall(r"`(\w+)/?`", row[2])) for row in rows}
+    assert list(told) == list(LAYERS)
+    assert told == {layer: rooms - {"__init__"} for layer, rooms in LAYERS.items()}

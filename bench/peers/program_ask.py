@@ -12,15 +12,17 @@ from pathlib import Path
 import anyio
 
 from bench.assignment import Assignment, received
-from pipeline import jobfile, settings, view
-from pipeline.commands.opening import LEDGER, planner
-from pipeline.commands.wiring import wire
-from pipeline.gate import Gate
+from pipeline import job as jobfile
+from pipeline import settings
 from pipeline.ledger import Ledger
+from pipeline.limits.stop import Gate
+from pipeline.manifest import records
 from pipeline.model import Request
+from pipeline.output.local import Store
 from pipeline.plan.decision import Selection, requests
-from pipeline.pool import run_pool
-from pipeline.store import Store
+from pipeline.run.assemble import wire
+from pipeline.run.pool import run_pool
+from pipeline.run.workspace import LEDGER, planner
 
 
 async def main(assignment: Assignment, path: Path) -> None:
@@ -29,7 +31,7 @@ async def main(assignment: Assignment, path: Path) -> None:
     endpoint = settings.resolve(job.endpoint, {})
     gate, urls = Gate(), list[str]()
     with Store(job.output) as store, Ledger(store.state / LEDGER) as ledger:
-        ledger.start_run("bench", view.utc_now(), job.endpoint)
+        ledger.start_run("bench", records.utc_now(), job.endpoint)
         async with AsyncExitStack() as stack:
             producer = await wire(
                 run="bench",

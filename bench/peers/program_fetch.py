@@ -5,23 +5,24 @@ from pathlib import Path
 import anyio
 
 from bench.assignment import MODEL, RATIO, Assignment, received
-from pipeline import models, web
 from pipeline.download import Downloads
 from pipeline.generated import GeneratedImage
-from pipeline.pool import run_pool
-from pipeline.store import Store
+from pipeline.http import sessions
+from pipeline.output.local import Store
+from pipeline.providers import catalogue
+from pipeline.run.pool import run_pool
 
 
 async def main(assignment: Assignment) -> None:
     """Do the assignment."""
-    model = models.find(MODEL)
+    model = catalogue.find(MODEL)
     assert model is not None
 
     def fits(width: int, height: int) -> bool:
         return model.accepts_shape(RATIO, width, height)
 
     with Store(Path(assignment.folder)) as store:
-        async with web.cdn_session(downloads=assignment.in_flight, allow_private=True) as session:
+        async with sessions.cdn_session(downloads=assignment.in_flight, allow_private=True) as session:
             downloads = Downloads(session, store, https_only=False)
 
             async def fetch(number: int) -> None:

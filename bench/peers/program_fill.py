@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 from bench.upstream.pictures import tiny
-from pipeline import jobfile, view
-from pipeline.commands.opening import LEDGER
+from pipeline import job as jobfile
 from pipeline.ledger import ImageRow, Ledger
+from pipeline.manifest import records
 from pipeline.model import Item
-from pipeline.store import Store
+from pipeline.output.local import Store
+from pipeline.run.workspace import LEDGER
 
 AT_ONCE = 10_000
 """Items that share a commit."""
@@ -31,7 +32,7 @@ class Filler:
     def __init__(self, ledger: Ledger, store: Store) -> None:
         self.ledger = ledger
         self.store = store
-        self.at = view.utc_now()
+        self.at = records.utc_now()
         self.picture = tiny().head(0) + tiny().tail
 
     async def fill(self, items: list[Item]) -> None:

@@ -9,17 +9,19 @@ from typing import Any
 
 import anyio
 
-from pipeline import jobfile, settings, web
-from pipeline.api.account import Account, Logged, NoAnswer, NoLog
-from pipeline.charges import Label, Unrecorded
-from pipeline.commands.opening import STATE, ledger_path
-from pipeline.commands.summary import MaybePaid, books_dict, books_line, maybe_dicts, maybe_lines, undelivered_lines
-from pipeline.commands.wiring import settle_seconds, start
+from pipeline import job as jobfile
+from pipeline import settings
 from pipeline.errors import ProviderUnavailable, UsageError
+from pipeline.http import sessions
 from pipeline.ledger import Attempt, Books, LedgerReader
 from pipeline.model import CREDITS_PER_USD, Job
-from pipeline.produce.evidence import Wanted
-from pipeline.produce.unrecorded import Strangers
+from pipeline.providers.aimlapi.account import Account, Logged, NoAnswer, NoLog
+from pipeline.report.charges import Label, Unrecorded
+from pipeline.report.summary import MaybePaid, books_dict, books_line, maybe_dicts, maybe_lines, undelivered_lines
+from pipeline.run.assemble import settle_seconds, start
+from pipeline.run.evidence import Wanted
+from pipeline.run.unrecorded import Strangers
+from pipeline.run.workspace import STATE, ledger_path
 from pipeline.text import grouped, plural, printable, usd
 
 MARGIN = 86_400.0
@@ -152,7 +154,7 @@ async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
         span = ledger.span(base)
         endpoint, _ = await start(endpoint, job.output / STATE / "sandbox", stack)
         network = settings.network(environ, job.proxy, job.user_agent)
-        session = await stack.enter_async_context(web.api_session(concurrency=1, timeout=60.0, network=network))
+        session = await stack.enter_async_context(sessions.api_session(concurrency=1, timeout=60.0, network=network))
         account, log = Account(session, endpoint), _Log(ledger)
         await log.read(account, None if span is None else span[0])
         strange = log.of_job(job)

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import jobfile, models, settings, view
-from pipeline.budget import cap_of
-from pipeline.commands.opening import ledger_path, planner, require_ledger, require_matches
+from pipeline import job as jobfile
+from pipeline import settings
 from pipeline.ledger import ImageRow, LedgerReader
+from pipeline.limits.budget import cap_of
+from pipeline.manifest import records
 from pipeline.model import CREDITS_PER_USD, Item, Job
 from pipeline.plan.decision import SETTLED, Decision, Reason, Selection
+from pipeline.plan.workload import paid_names
+from pipeline.providers import catalogue
+from pipeline.run.workspace import ledger_path, planner, require_ledger, require_matches
 from pipeline.text import grouped, one_line, plural, printable, usd
-from pipeline.worklist import paid_names
 
 
 @dataclass(slots=True)
@@ -59,7 +62,7 @@ class Plan:
         self.renames += len(decision.rename)
         if not decision.ask:
             return
-        model = models.of(decision.item.model)
+        model = catalogue.of(decision.item.model)
         self.requests += math.ceil(len(decision.ask) / model.max_images)
         if model.price is None:
             self.unpriced += len(decision.ask)
@@ -179,7 +182,7 @@ def _budget_left(job: Job, ledger: LedgerReader, base: str) -> int | None:
     cap, window = cap_of(job.limits), job.limits.budget_window
     if cap is None or window is None:
         return cap
-    return max(0, cap - ledger.spent_since(view.utc(time.time() - window), base=base))
+    return max(0, cap - ledger.spent_since(records.utc(time.time() - window), base=base))
 
 
 def decision_lines(decision: Decision) -> Iterator[str]:

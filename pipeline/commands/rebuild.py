@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline import jobfile, manifest, settings, streams, view
-from pipeline.commands.opening import ledger_path, opened, planner
+from pipeline import job as jobfile
+from pipeline import settings, streams
 from pipeline.errors import UsageError
 from pipeline.ledger import LedgerReader
+from pipeline.manifest import file as manifest
+from pipeline.manifest import records
 from pipeline.model import Job, Record
+from pipeline.output.local import is_there
 from pipeline.plan.decision import Selection
-from pipeline.store import is_there
+from pipeline.run.workspace import ledger_path, opened, planner
 from pipeline.text import grouped, plural
 
 
@@ -45,7 +48,7 @@ def rebuild(job: Job) -> Rebuilt:
 
     def counting(ledger: LedgerReader) -> Iterator[Record]:
         nonlocal saved, images
-        for record in records(job, ledger):
+        for record in rows(job, ledger):
             images += 1
             saved += record.status == "saved"
             yield record
@@ -64,17 +67,17 @@ def show(job: Job) -> None:
     """
     _require(job)
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
-        for line in map(manifest.to_line, records(job, ledger)):
+        for line in map(manifest.to_line, rows(job, ledger)):
             if not streams.out_bytes(line):
                 return
 
 
-def records(job: Job, ledger: LedgerReader) -> Iterator[Record]:
+def rows(job: Job, ledger: LedgerReader) -> Iterator[Record]:
     """The manifest's lines by the ledger and the files that are there."""
     items = partial(jobfile.expand, job)
     endpoint = settings.resolve(job.endpoint, os.environ)
     absent = planner(job, ledger, endpoint, Selection()).absent(items())
-    return view.manifest(items(), ledger, absent)
+    return records.manifest(items(), ledger, absent)
 
 
 def _require(job: Job) -> None:

@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from pipeline import manifest, settings, view
-from pipeline.commands.closing import close
-from pipeline.commands.listening import checked
-from pipeline.commands.opening import opened, planner, read_again, require_matches, with_free_names
-from pipeline.commands.stopping import watch_signals
-from pipeline.commands.summary import Summary
-from pipeline.commands.unchanged import remember
+from pipeline import settings
 from pipeline.errors import StopRun, StorageFailed
-from pipeline.gate import Gate, GateClosed
 from pipeline.ledger import Ledger
+from pipeline.limits.stop import Gate, GateClosed
+from pipeline.listeners.on_record import checked
+from pipeline.listeners.progress import Progress
+from pipeline.manifest import file as manifest
+from pipeline.manifest import records
 from pipeline.model import Claim, Doubt, Job, Record, Request
+from pipeline.output.local import Store
 from pipeline.plan.decision import Selection
-from pipeline.progress import Progress
-from pipeline.store import Store
-from pipeline.worklist import Work, WorkList, spare_paid_pictures
+from pipeline.plan.workload import Work, WorkList, spare_paid_pictures
+from pipeline.report.summary import Summary
+from pipeline.run.closing import close
+from pipeline.run.signals import watch_signals
+from pipeline.run.up_to_date import remember
+from pipeline.run.workspace import opened, planner, read_again, require_matches, with_free_names
 
 if TYPE_CHECKING:
-    from pipeline.produce import Producer
+    from pipeline.run.item import Producer
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ class Run:
         self.endpoint.require_key()
         require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
-            base, self.started_at = self.endpoint.base_or_sandbox, view.utc_now()
+            base, self.started_at = self.endpoint.base_or_sandbox, records.utc_now()
             read_again(ledger, self.id)
             plan = planner(self.job, ledger, self.endpoint, self.selection)
             work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
@@ -90,7 +92,7 @@ class Run:
             if begun:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
-                    ledger.end_run(self.id, view.utc_now(), summary.exit_code)
+                    ledger.end_run(self.id, records.utc_now(), summary.exit_code)
             if self.selection == Selection() and not ledger.in_doubt(base):
                 with suppress(StorageFailed):
                     remember(self.job, ledger, summary, self.environ)
@@ -101,9 +103,9 @@ class Run:
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
-        from pipeline.commands.preflight import prepare
-        from pipeline.commands.waiting import waiting_for
-        from pipeline.commands.wiring import wire
+        from pipeline.run.assemble import wire
+        from pipeline.run.preflight import prepare
+        from pipeline.run.waiting import waiting_for
 
         gate = Gate()
         with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(work.images) as progress:
@@ -153,7 +155,7 @@ class Run:
 
     async def _produce(self, producer: "Producer", work: Iterator[Work], gate: Gate) -> None:
         """Do all the work, and what comes of its doubts."""
-        from pipeline.pool import run_pool
+        from pipeline.run.pool import run_pool
 
         workers = self.job.limits.concurrency + self.job.limits.downloads
         async with anyio.create_task_group() as group:

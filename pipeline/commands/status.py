@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from pipeline import jobfile, manifest
-from pipeline.commands.failures import RETRY, Failure, Outcome, failure_lines
-from pipeline.commands.opening import job_or_folder, ledger_path
-from pipeline.commands.summary import (
+from pipeline.ledger import Books, LedgerReader
+from pipeline.manifest import file as manifest
+from pipeline.model import Job, Record
+from pipeline.report.failures import RETRY, Failure, Outcome, failure_lines
+from pipeline.report.recorded import latest, wanted
+from pipeline.report.summary import (
     MaybePaid,
     books_dict,
     books_line,
@@ -18,14 +19,8 @@ from pipeline.commands.summary import (
     maybe_lines,
     undelivered_lines,
 )
-from pipeline.errors import UsageError
-from pipeline.ledger import Books, LedgerReader
-from pipeline.model import Job, Record
-from pipeline.store import is_there
+from pipeline.run.workspace import job_or_folder, ledger_path
 from pipeline.text import grouped, plural, printable
-
-Latest = dict[tuple[str, int], Record]
-"""The last record of each image, by the id of its item and its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,40 +167,6 @@ class Status:
             yield f"  all runs, of images that left the job too: {books_line(self.books)}"
         if self.sandbox_books.billed:
             yield f"  all runs: {books_line(self.sandbox_books, sandbox=True)}"
-
-
-def latest(path: Path) -> tuple[Latest, int]:
-    """The last record of each image in a manifest, and how many lines are none.
-
-    Raises:
-        UsageError: There is no manifest yet.
-        StorageFailed: It can't be read.
-    """
-    if not is_there(path):
-        raise UsageError(f"there is no {path} yet: run the job first")
-    records: Latest = {}
-    broken = 0
-    for _, record in manifest.read(path):
-        if record is None:
-            broken += 1
-        else:
-            # While a run is writing, an image may have several lines: the last one holds.
-            records[record.id, record.index] = record
-    return records, broken
-
-
-def wanted(job: Job | None, records: Latest) -> Iterator[Record | None]:
-    """The record of each image that the job wants, None where there is none; `records` keeps those of no such image.
-
-    Where no job is known, every record is wanted.
-    """
-    if job is None:
-        while records:
-            yield records.pop(next(iter(records)))
-        return
-    for item in jobfile.expand(job):
-        for index in range(item.count):
-            yield records.pop((item.id, index), None)
 
 
 def status(source: Job | str | PathLike[str]) -> Status:

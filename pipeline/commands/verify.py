@@ -8,14 +8,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from pipeline import manifest
-from pipeline.commands.opening import job_or_folder, kept_elsewhere, ledger_path
-from pipeline.commands.status import latest, wanted
 from pipeline.errors import FolderLocked
 from pipeline.ledger import Ledger
+from pipeline.manifest import file as manifest
 from pipeline.model import Job, Record
+from pipeline.output.local import Store, inspect
 from pipeline.picture import BrokenPicture, Picture
-from pipeline.store import Store, inspect
+from pipeline.report.recorded import latest, wanted
+from pipeline.run.workspace import job_or_folder, kept_elsewhere, ledger_path
 from pipeline.text import grouped, plural, printable
 
 Check = Callable[[Path, Picture], None]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import aiohttp
 
 from pipeline.errors import DownloadBroken, GiveUp, TryAgain
-from pipeline.retry_after import parse_retry_after
-from pipeline.unanswered import reason
-from pipeline.web import AddressRefused
+from pipeline.http.retry_after import parse_retry_after
+from pipeline.http.sessions import AddressRefused
+from pipeline.http.unanswered import reason
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.download.coding import Codings, TooLarge
 from pipeline.errors import GiveUp, StorageFailed
+from pipeline.output.local import Part, Store
 from pipeline.picture import BrokenPicture, Foreign, Picture, PictureCheck
-from pipeline.store import Part, Store
 
 MOST_OF_A_PAGE = 64 * 1024
 """Bytes that are kept of a page that came in a picture's place."""

@@ -21,7 +21,7 @@ class Manners:
     """How pictures are fetched.
 
     Attributes:
-        session: Made by `web.cdn_session`.
+        session: Made by `http.sessions.cdn_session`.
         https_only: Whether URLs and redirects must be https.
         min_rate: Bytes a second that must arrive on average over each `window`.
         window: Seconds. No byte at all for so long ends an attempt as well.

@@ -20,8 +20,8 @@ from pipeline.download.getting import Getter, Manners
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed
 from pipeline.generated import EncodedImage, GeneratedImage
 from pipeline.model import SavedImage
+from pipeline.output.local import Store
 from pipeline.picture import BrokenPicture, Picture
-from pipeline.store import Store
 
 Decode = Callable[[Path, Picture], Awaitable[None]]
 """Decodes the picture in a file, and raises `BrokenPicture` where that can't be done."""
@@ -33,7 +33,7 @@ class Downloads:
     """What all downloads of a run have in common.
 
     Args:
-        session: Made by `web.cdn_session`.
+        session: Made by `http.sessions.cdn_session`.
         store: Where the files land.
         max_bytes: Bytes one picture may have.
         https_only: Whether URLs and redirects must be https; False only where the API itself is plain http.

@@ -15,7 +15,7 @@ from pipeline.ledger.billing import ATTEMPT, BillingReader, attempt_of
 from pipeline.ledger.refusals import ELSEWHERE, REFUSALS, storage_failed
 from pipeline.ledger.rows import MIGRATIONS, SCHEMA, VERSION, Attempt, ImageRow, Known, Recipe, columns
 from pipeline.model import Item
-from pipeline.store import open_regular, refuse_other
+from pipeline.regular_files import open_regular, refuse_other
 
 _IMAGE = columns(ImageRow)
 _RECIPE = columns(Recipe)

@@ -47,7 +47,7 @@ class Ledger(LedgerReader):
             self._writer.close()
             raise
         # Imported here: whoever only reads needs no event loop.
-        from pipeline.ledger.committing import Committer
+        from pipeline.ledger.group_commit import Committer
 
         self._committer = Committer(self._writer, path)
         self.run: str | None = None

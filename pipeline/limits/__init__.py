@@ -1,1 +1,1 @@
-"""How far a run may go: what bounds its money and its patience."""
+"""How far a run may go: what bounds its pace, its money and its patience."""

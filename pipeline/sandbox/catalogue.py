@@ -6,15 +6,15 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from pipeline import models
-from pipeline.models import Model
+from pipeline.providers import catalogue
+from pipeline.providers.image_model import Model
 from pipeline.sandbox.answers import answer, manners, usd
 
 
 async def get(request: web.Request) -> web.Response:
     """The models, those with the ids asked for or all; 304 to a client that has the very same list."""
     asked = request.query.getall("id", [])
-    known = [model for name in models.ids() if (model := models.find(name)) and (not asked or name in asked)]
+    known = [model for name in catalogue.ids() if (model := catalogue.find(name)) and (not asked or name in asked)]
     priced = "pricing" in request.query.get("include", "").split(",")
     body = {"object": "list", "data": [_entry(model, priced=priced) for model in known]}
     tag = f'"{hashlib.sha256(json.dumps(body).encode()).hexdigest()[:32]}"'

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import models
-from pipeline.models import Model
-from pipeline.models.shapes import proportion
+from pipeline.providers import catalogue
+from pipeline.providers.image_model import Model
+from pipeline.providers.ratios import proportion
 from pipeline.sandbox.painter import Picture
 
 _IGNORED = ("user", "quality", "style", "background", "moderation", "output_compression")
@@ -73,7 +73,7 @@ def read_order(body: Any, chance: random.Random, label: str = "") -> Order:
     name = body.get("model")
     if not isinstance(name, str) or not name:
         raise Refusal(400, f"Invalid payload: model: expected string, received {_kind(name)}")
-    model = models.find(name)
+    model = catalogue.find(name)
     if model is None:
         raise Refusal(404, f"Model {name[:200]} not found")
     parameters, inline = translate({key: value for key, value in body.items() if key != "model"}, model)

@@ -12,16 +12,16 @@ from pipeline import Audit, audit
 from pipeline.commands.status import status
 from pipeline.errors import KeyRefused, ProviderUnavailable, UsageError
 from pipeline.sandbox import Behaviour, Fault, Sandbox
-from tests.runs.ledgers import change
-from tests.runs.site import KEY, PRICE, Site, faults
-from tests.runs.upstream import picture, saying, serving
-from tests.runs.vendor import Vendor, selling
+from tests.run.ledgers import change
+from tests.run.site import KEY, PRICE, Site, faults
+from tests.run.upstream import picture, saying, serving
+from tests.run.vendor import Vendor, selling
 
 
 @pytest.fixture
 async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from pipeline import retry
-    from pipeline.api import account
+    from pipeline.limits import retry
+    from pipeline.providers.aimlapi import account
 
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
     monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
@@ -247,7 +247,7 @@ async def test_what_went_to_other_endpoints_is_said_not_to_be_compared(site: Sit
 
 
 async def test_a_log_without_an_end_is_never_called_balanced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.api import account
+    from pipeline.providers.aimlapi import account
 
     monkeypatch.setattr(account, "MOST_ROWS", 100)
     vendor = Vendor()

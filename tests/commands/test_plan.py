@@ -11,7 +11,7 @@ from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
 from pipeline.ledger import LedgerReader
 from pipeline.ledger.reading import AT_ONCE
 from pipeline.plan.decision import Decision, Reason
-from tests.runs.site import PRICE, Site, faults
+from tests.run.site import PRICE, Site, faults
 
 SERVER = "http://127.0.0.1:9"
 

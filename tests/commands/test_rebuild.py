@@ -7,15 +7,15 @@ import pytest
 
 from pipeline.commands.rebuild import rebuild, show
 from pipeline.errors import FolderLocked, UsageError
+from pipeline.output.local import Store
 from pipeline.plan.decision import Selection
 from pipeline.sandbox import Behaviour, Fault, Sandbox
-from pipeline.store import Store
-from tests.runs.site import PRICE, Site, faults
+from tests.run.site import PRICE, Site, faults
 
 
 @pytest.fixture
 async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from pipeline import retry
+    from pipeline.limits import retry
 
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
     async with Sandbox() as sandbox:

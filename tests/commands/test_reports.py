@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import manifest
 from pipeline.commands.status import status
-from pipeline.commands.summary import MAYBE_SHOWN, MaybePaid, Summary, maybe_lines
 from pipeline.commands.verify import verify
+from pipeline.manifest import file as manifest
 from pipeline.model import Record
-from pipeline.store import Store
-from tests.runs.site import Site
+from pipeline.output.local import Store
+from pipeline.report.summary import MAYBE_SHOWN, MaybePaid, Summary, maybe_lines
+from tests.run.site import Site
 
 SUMMARY = Summary(job="site", endpoint="sandbox", output="out", manifest="out/manifest.jsonl")
 

@@ -9,10 +9,10 @@ import pytest
 from aiohttp import web
 
 from pipeline import Selection, load_job, run, run_async, status, verify
-from pipeline.commands.summary import Summary
+from pipeline.report.summary import Summary
 from pipeline.sandbox import Behaviour, Fault
-from tests.runs.site import KEY, PRICE, Site
-from tests.runs.upstream import picture, saying, serving
+from tests.run.site import KEY, PRICE, Site
+from tests.run.upstream import picture, saying, serving
 
 FOXES = ["A fox", "An owl", {"id": "hen", "prompt": "A hen", "count": 3}]
 

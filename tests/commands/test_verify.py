@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from pipeline import Selection
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.commands.verify import verify
 from pipeline.errors import UsageError
 from pipeline.picture import decoding, worker
 from tests.picture.samples import EOI, IEND, SOI, SOS, chunk, frame, header, png
 from tests.picture.test_decoding import script
-from tests.runs.site import Site
-from tests.runs.upstream import picture, saying, serving
-from tests.runs.upstream import png as drawn
+from tests.run.site import Site
+from tests.run.upstream import picture, saying, serving
+from tests.run.upstream import png as drawn
 
 EMPTY = png(header(64, 36, 8, 2), chunk(b"IDAT", zlib.compress(b"")), IEND)
 SCANLESS = SOI + frame(64, 36) + SOS + bytes(range(99)) + EOI

@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.download import Downloads, Transfer
 from pipeline.generated import GeneratedImage
-from pipeline.store import Store
-from pipeline.web import cdn_session
+from pipeline.http.sessions import cdn_session
+from pipeline.output.local import Store
 from tests.picture.samples import PNG
 
 

@@ -11,7 +11,7 @@ from yarl import URL
 from pipeline.download import answer
 from pipeline.download.answer import Version
 from pipeline.errors import DownloadBroken, GiveUp
-from pipeline.web import AddressRefused
+from pipeline.http.sessions import AddressRefused
 
 KEY = ConnectionKey("cdn.example", 443, True, True, None, None, None)
 WHERE = "https://cdn.example/fox.png"

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import web
 from pipeline.errors import DownloadBroken, GiveUp
 from pipeline.generated import GeneratedImage
+from pipeline.http import sessions
 from tests.download.cdn import downloading, http, pictures, serving, transferring
 
 
@@ -62,11 +62,11 @@ async def test_a_redirect_inside_is_refused_before_it_connects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     # The first hop must be reachable, so this one address counts as public.
-    monkeypatch.setattr(web, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(sessions, "is_public", lambda address: address == "127.0.0.1")
     localhost = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [localhost])
     async with serving() as cdn, downloading(tmp_path, allow_private=False) as downloads:
-        monkeypatch.setattr(web, "PORTS", {cdn.port})
+        monkeypatch.setattr(sessions, "PORTS", {cdn.port})
         cdn.replies.append(to(target.format(port=cdn.port)))
         with (
             downloads.transfer(GeneratedImage(url=cdn.url()), "fox", lambda *_: True) as transfer,

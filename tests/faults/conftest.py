@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import retry
-from pipeline.api import account
+from pipeline.limits import retry
+from pipeline.providers.aimlapi import account
 from pipeline.sandbox import Sandbox
-from tests.runs.site import Site
+from tests.run.site import Site
 
 
 @pytest.fixture

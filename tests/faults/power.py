@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.ledger.committing import Committer
+from pipeline.ledger.group_commit import Committer
 from pipeline.sandbox.books import Books
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import retry
-from pipeline.api import account
+from pipeline.limits import retry
+from pipeline.providers.aimlapi import account
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 from tests.faults.scale import HOURS, count
-from tests.runs.site import Site
+from tests.run.site import Site
 
 NIGHTS = count(6, 50)
 WARM_UP = 3

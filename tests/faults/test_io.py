@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
-from pipeline import retry, verify
+from pipeline import verify
 from pipeline.errors import StorageFailed
 from pipeline.ledger import writing
-from pipeline.ledger.committing import Committer
+from pipeline.ledger.group_commit import Committer
+from pipeline.limits import retry
 from pipeline.sandbox import Sandbox
 from tests.faults.injector import CALLS, SHORT, Injector
 from tests.faults.scale import count
-from tests.runs.site import Site
+from tests.run.site import Site
 
 ERRORS = {
     "open": (errno.EMFILE, errno.EACCES, errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EINTR),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import manifest
-from pipeline.store import inspect
+from pipeline.manifest import file as manifest
+from pipeline.output.local import inspect
 from tests.faults.program import attempts, billed, rows, run, sandbox, start, write_job
 from tests.faults.scale import count
 

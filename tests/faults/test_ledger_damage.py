@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import Record, load_job, retry, verify
+from pipeline import Record, load_job, verify
 from pipeline import run as run_job
-from pipeline.api import account
-from pipeline.cli import main
+from pipeline.cli.main import main
 from pipeline.ledger.rows import VERSION
+from pipeline.limits import retry
+from pipeline.providers.aimlapi import account
 from tests.faults.program import KEY, billed, sandbox, write_job
 from tests.faults.scale import count
 

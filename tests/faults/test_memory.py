@@ -11,11 +11,11 @@ import anyio
 import pytest
 from aiohttp import web
 
-from tests.runs.upstream import serving
+from tests.run.upstream import serving
 
 RUN = """
 import sys
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.peak import peak
 try:
     code = main(["run", sys.argv[1], "--quiet"])

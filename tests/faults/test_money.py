@@ -9,7 +9,7 @@ from pipeline import Record, Summary
 from pipeline.ledger import LedgerReader
 from pipeline.sandbox import Behaviour, Fault, Sandbox
 from tests.faults.scale import count
-from tests.runs.site import PRICE, Site, faults
+from tests.run.site import PRICE, Site, faults
 
 TRIALS = count(10, 100)
 """In each of two groups."""

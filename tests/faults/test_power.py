@@ -15,7 +15,7 @@ from pipeline.ledger import Ledger
 from pipeline.sandbox import Sandbox
 from tests.faults.power import OUTPUT, STATE, Event, Recorder, Replay, faults_of
 from tests.faults.scale import count
-from tests.runs.site import Site, faults
+from tests.run.site import Site, faults
 
 STATES = count(20_000, 1_000_000)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.ledger import LedgerReader
 from tests.faults.program import attempts, command, environment
-from tests.runs.site import PRICE, Site, faults
+from tests.run.site import PRICE, Site, faults
 
 FOXES = [{"id": f"fox-{n}", "prompt": f"Fox {n}"} for n in range(6)]
 

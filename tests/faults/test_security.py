@@ -31,27 +31,30 @@ import pytest
 from aiohttp import web as server
 from yarl import URL
 
-from pipeline import Record, jobfile, retry, web
-from pipeline.api import account
-from pipeline.api.client import Client
-from pipeline.cli import parser
-from pipeline.commands import wiring
+from pipeline import Record
+from pipeline import job as jobfile
+from pipeline.cli.main import parser
 from pipeline.download.address import checked
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed, UsageError
 from pipeline.generated import GeneratedImage
-from pipeline.jobfile import naming
-from pipeline.outage import Outage
-from pipeline.pace import Pace
+from pipeline.http import sessions
+from pipeline.http.signed_urls import without_signature
+from pipeline.http.transport import Client
+from pipeline.job import naming
+from pipeline.limits import retry
+from pipeline.limits.breaker import Outage
+from pipeline.limits.rate import Pace
+from pipeline.output.local import Store
+from pipeline.providers.aimlapi import account
+from pipeline.run import assemble
 from pipeline.sandbox import KINDS, Behaviour, Fault, Sandbox
 from pipeline.settings import Endpoint, Key
-from pipeline.signed import without_signature
-from pipeline.store import Store
 from tests.download.cdn import Cdn, downloading, http, pictures, serving
 from tests.faults import quick
 from tests.faults.scale import count
-from tests.runs.site import PRICE, Site, VirtualTime, faults
-from tests.runs.upstream import picture, png
-from tests.runs.upstream import serving as upstream
+from tests.run.site import PRICE, Site, VirtualTime, faults
+from tests.run.upstream import picture, png
+from tests.run.upstream import serving as upstream
 
 KEY = "sk-live/4f9a+1c77=e0b2%7Eq"
 """A key that looks different in each of the ways in which text is escaped."""
@@ -65,7 +68,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
     monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
     monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
-    monkeypatch.setattr(wiring, "Outage", partial(Outage, probe_every=(0.001, 0.002)))
+    monkeypatch.setattr(assemble, "Outage", partial(Outage, probe_every=(0.001, 0.002)))
 
 
 @pytest.fixture
@@ -135,17 +138,17 @@ SPELLINGS = [
 def sockets(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that a session makes sockets for."""
     made: list[str] = []
-    real = web._kept_alive
+    real = sessions._kept_alive
 
-    def noting(address: web.Address) -> socket.socket:
+    def noting(address: sessions.Address) -> socket.socket:
         made.append(address[4][0])
         return real(address)
 
-    monkeypatch.setattr(web, "_kept_alive", noting)
+    monkeypatch.setattr(sessions, "_kept_alive", noting)
     return made
 
 
-def address_info(host: str, port: int = 443) -> web.Address:
+def address_info(host: str, port: int = 443) -> sessions.Address:
     if ":" in host:
         return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, 0, 0)
     return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
@@ -180,7 +183,7 @@ def test_there_are_no_fewer_addresses_and_spellings_than_are_known_to_have_been_
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_get_one(address: str) -> None:
-    with web._public_only(address_info(address)) as sock:
+    with sessions._public_only(address_info(address)) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
@@ -189,7 +192,7 @@ async def test_no_spelling_of_this_machine_reaches_a_server_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sockets: list[str], host: str
 ) -> None:
     async with serving(http()) as cdn:
-        monkeypatch.setattr(web, "PORTS", {cdn.port})
+        monkeypatch.setattr(sessions, "PORTS", {cdn.port})
         error = await refusal(tmp_path, f"http://{host}:{cdn.port}/fox.png")
     assert cdn.connections == 0
     assert sockets == []
@@ -200,7 +203,7 @@ async def test_a_public_name_that_leads_to_this_machine_does_not_reach_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sockets: list[str]
 ) -> None:
     async with serving(http()) as cdn:
-        monkeypatch.setattr(web, "PORTS", {cdn.port})
+        monkeypatch.setattr(sessions, "PORTS", {cdn.port})
         inside = [address_info("127.0.0.1", cdn.port), address_info("::1", cdn.port)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: inside)
         error = await refusal(tmp_path, f"http://pictures.example:{cdn.port}/fox.png")
@@ -235,7 +238,7 @@ async def test_https_on_the_port_of_http_gets_no_socket(tmp_path: Path, sockets:
 
 @pytest.mark.parametrize("port", [80, 443])
 def test_the_ports_of_web_servers_get_one(port: int) -> None:
-    web._public_only(address_info("8.8.8.8", port)).close()
+    sessions._public_only(address_info("8.8.8.8", port)).close()
 
 
 async def test_where_the_api_is_on_this_machine_any_port_of_it_will_do(tmp_path: Path) -> None:
@@ -252,8 +255,8 @@ async def test_where_the_api_is_on_this_machine_any_port_of_it_will_do(tmp_path:
     ],
 )
 def test_a_clouds_credentials_are_out_of_reach_even_for_an_api_on_this_machine(address: str) -> None:
-    with pytest.raises(web.AddressRefused):
-        web._no_metadata(address_info(address))
+    with pytest.raises(sessions.AddressRefused):
+        sessions._no_metadata(address_info(address))
 
 
 async def test_a_server_on_this_machine_cannot_send_us_to_the_clouds_metadata(site: Site, sockets: list[str]) -> None:
@@ -431,7 +434,7 @@ SILENT = ["cdn-hang", "cdn-drip"]
 """Kinds that only a limit of half a minute ends."""
 
 LARGE = ["gzip-bomb", "large-json"]
-"""Kinds whose answers say nothing but are large; tests/runs/test_secrets.py meets them too."""
+"""Kinds whose answers say nothing but are large; tests/run/test_secrets.py meets them too."""
 
 
 async def test_the_key_is_in_no_output_and_no_file_of_a_run_that_meets_every_fault(tmp_path: Path) -> None:
@@ -485,7 +488,10 @@ async def test_a_mistake_in_the_program_shows_no_key_even_to_those_who_look_for_
     caplog.set_level(logging.DEBUG)
     shown = ""
     for kind in ("garbage", "many-headers", "reset-after-billing", "cut"):
-        async with Sandbox(behaviour=faults(kind)) as sandbox, web.api_session(concurrency=1, timeout=5) as session:
+        async with (
+            Sandbox(behaviour=faults(kind)) as sandbox,
+            sessions.api_session(concurrency=1, timeout=5) as session,
+        ):
             client = Client(session, Endpoint(sandbox.base, Key(KEY)))
             try:
                 shown += repr(await client.post("run.key.000001", {"model": "x", "prompt": "y"}))
@@ -963,7 +969,7 @@ async def test_odd_headers_are_not_repeated_and_may_have_been_billed(tmp_path: P
     [
         "X-Nul: a\0b",
         "X-Return: a\rX-Forged: b",
-        f"X-Long: {'x' * 2 * web.MAX_HEADER}",
+        f"X-Long: {'x' * 2 * sessions.MAX_HEADER}",
         "\r\n".join(["X-Many: x"] * 10_000),
         "\x1b: \x1b",
     ],
@@ -1101,7 +1107,7 @@ async def test_an_absurd_retry_after_stops_nothing_for_ever(
     site: Site, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     virtual = VirtualTime()
-    monkeypatch.setattr(wiring, "Pace", partial(Pace, clock=virtual.clock, sleep=virtual.sleep))
+    monkeypatch.setattr(assemble, "Pace", partial(Pace, clock=virtual.clock, sleep=virtual.sleep))
     told = "86400" if value.isdigit() else value
     site.sandbox.behaviour = faults(
         Fault("429", times=1, retry_after=told), Fault("cdn-503", times=1, retry_after=value[:9])

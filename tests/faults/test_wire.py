@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.ledger import LedgerReader
 from pipeline.sandbox import KINDS
-from tests.runs.site import Site, faults
+from tests.run.site import Site, faults
 
 API = sorted(kind for kind in KINDS if not kind.startswith("cdn-") and kind != "ok")
 

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from pipeline import Summary
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.state_machine.night import Moment, Moments, Night, Result, hurried, limits
 from tests.state_machine.shop import KEY, Shop
 

@@ -9,12 +9,13 @@ from unittest.mock import patch
 
 import anyio
 
-from pipeline import Record, Selection, Summary, UsageError, load_job, retry, run_async
-from pipeline.api import account
-from pipeline.commands.unchanged import Asked, unchanged
-from pipeline.ledger.committing import Committer
-from pipeline.outage import Outage
-from pipeline.progress import Progress
+from pipeline import Record, Selection, Summary, UsageError, load_job, run_async
+from pipeline.ledger.group_commit import Committer
+from pipeline.limits import retry
+from pipeline.limits.breaker import Outage
+from pipeline.listeners.progress import Progress
+from pipeline.providers.aimlapi import account
+from pipeline.run.up_to_date import Asked, unchanged
 from pipeline.sandbox.books import Books
 from tests.state_machine.shop import KEY, Shop
 

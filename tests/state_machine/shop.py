@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline import Record, Selection, manifest
-from pipeline.commands.opening import pictures
+from pipeline import Record, Selection
 from pipeline.ledger import Attempt, LedgerReader
+from pipeline.manifest import file as manifest
+from pipeline.run.workspace import pictures
 from pipeline.sandbox import Sandbox
 from pipeline.sandbox.books import Row
 

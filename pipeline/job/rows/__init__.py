@@ -1,0 +1,1 @@
+"""Lists of prompts: CSV, TSV, JSONL and TXT as people have them."""

@@ -1,0 +1,1 @@
+"""What became of each image, as a file for people and programs."""

@@ -1,0 +1,1 @@
+"""What the models of each provider accept, and how each provider is asked and understood."""

@@ -1,0 +1,1 @@
+"""What a run or a command has found, for people and for programs."""

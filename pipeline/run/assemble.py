@@ -1,0 +1,147 @@
+"""Open what a run with something to do needs, and wire it together. Imported only by such a run: it loads aiohttp."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urljoin
+
+import anyio
+import anyio.to_thread
+
+from pipeline.download import Decode, Downloads
+from pipeline.http import sessions
+from pipeline.http.transport import PATH, Client
+from pipeline.ledger import Ledger
+from pipeline.limits.breaker import Outage
+from pipeline.limits.budget import Budget, LostBudget, cap_of
+from pipeline.limits.rate import Pace, Throttle
+from pipeline.limits.stop import Gate
+from pipeline.limits.unusable import UnusableStreak
+from pipeline.model import Limits, Record
+from pipeline.output.filenames import NameKeeper
+from pipeline.output.local import Store
+from pipeline.picture import Picture
+from pipeline.providers import catalogue
+from pipeline.providers.aimlapi.account import Account
+from pipeline.run.attempt import Asker
+from pipeline.run.item import Producer
+from pipeline.run.lookup import Lookup
+from pipeline.run.reconcile import SETTLE, SETTLE_IN_SANDBOX, Settler
+from pipeline.settings import SANDBOX, Endpoint
+
+
+async def wire(
+    run: str,
+    limits: Limits,
+    planned: int,
+    endpoint: Endpoint,
+    store: Store,
+    ledger: Ledger,
+    gate: Gate,
+    on_record: Callable[[Record], None],
+    note: Callable[[str], None],
+    stack: AsyncExitStack,
+    check: str = "structure",
+) -> Producer:
+    """A producer for one run; what it needs is closed by `stack`. `planned`: tokens that the whole run would cost.
+
+    Raises:
+        UsageError: The sandbox is asked for and its painter is not installed, or pictures are to be decoded and there
+            is no decoder.
+    """
+    decode = _decode(stack) if check == "decode" else None
+    base = endpoint.base_or_sandbox
+    endpoint, locate = await start(endpoint, store.state / "sandbox", stack)
+    api = await stack.enter_async_context(
+        sessions.api_session(concurrency=limits.concurrency, timeout=limits.request_timeout, network=endpoint.network)
+    )
+    cdn = await stack.enter_async_context(
+        sessions.cdn_session(downloads=limits.downloads, allow_private=endpoint.private, network=endpoint.network)
+    )
+    for said in endpoint.notes:
+        note(said)
+    if endpoint.key and endpoint.base.startswith("http:") and not endpoint.private:
+        note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
+    https_only = endpoint.base.startswith("https:")
+    budget = Budget(cap_of(limits))
+    account, settle = Account(api, endpoint), settle_seconds(limits, base)
+    settler = Settler(
+        ledger=ledger,
+        gate=gate,
+        lookup=Lookup(base, ledger, account, budget, limits.request_timeout, note, settle),
+        lost_budget=LostBudget(limits.budget_lost, planned, dear=catalogue.dearest),
+        note=note,
+        settle=settle,
+        on_maybe=limits.on_maybe,
+        patience=limits.patience,
+    )
+    asker = Asker(
+        run=run,
+        limits=limits,
+        ledger=ledger,
+        gate=gate,
+        budget=budget,
+        pace=Pace(limits.requests_per_minute),
+        throttle=Throttle(limits.concurrency, adaptive=limits.requests_per_minute is None),
+        outage=Outage(limits.patience),
+        client=Client(api, endpoint),
+        base=endpoint.base,
+        free_bytes=store.free_bytes,
+        note=note,
+        server=account.server,
+        unusable=UnusableStreak(limits.unusable_answers),
+    )
+    return Producer(
+        asker=asker,
+        ledger=ledger,
+        names=NameKeeper(store, ledger),
+        gate=gate,
+        downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only, decode=decode),
+        locate=locate,
+        fetch_slots=anyio.Semaphore(limits.downloads, fast_acquire=True),
+        settler=settler,
+        on_record=on_record,
+        note=note,
+    )
+
+
+def _decode(stack: AsyncExitStack) -> Decode:
+    """Decodes pictures in a process that ends with the run.
+
+    Raises:
+        UsageError: There is no decoder.
+    """
+    # Imported here: only a job that asks for it needs another process.
+    from pipeline.picture.decoding import Decoder
+
+    decoder = stack.enter_context(Decoder())
+    # One picture at a time, so the others wait here, and not in the threads that land files.
+    one = anyio.CapacityLimiter(1)
+
+    async def decode(path: Path, picture: Picture) -> None:
+        await anyio.to_thread.run_sync(decoder.check, path, picture, limiter=one, abandon_on_cancel=True)
+
+    return decode
+
+
+def settle_seconds(limits: Limits, base: str) -> float:
+    """Seconds from sending a request until it is in the vendor's log if it was billed."""
+    if limits.settle is not None:
+        return limits.settle
+    return SETTLE_IN_SANDBOX if base == SANDBOX else SETTLE
+
+
+async def start(endpoint: Endpoint, state: Path, stack: AsyncExitStack) -> tuple[Endpoint, Callable[[str], str]]:
+    """The endpoint with its base, and where the pictures that its answers name are to be had; the sandbox is started.
+
+    Raises:
+        UsageError: The sandbox is asked for and its painter is not installed.
+    """
+    if endpoint.sandbox:
+        from pipeline.sandbox import Sandbox
+
+        sandbox = await stack.enter_async_context(Sandbox(state=state))
+        return replace(endpoint, base=sandbox.base), sandbox.current_url
+    # Some servers name their pictures relative to themselves.
+    return endpoint, lambda url: urljoin(endpoint.base + PATH, url)

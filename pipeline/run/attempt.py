@@ -1,0 +1,286 @@
+"""Asking: from an item's turn to the receipt of a paid answer.
+
+Policy (the breaker, the throttle, the budget, the pace, the retries) wraps the one POST here; the POST makes one
+attempt and knows nothing of them.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from pipeline.clock import ServerClock
+from pipeline.errors import (
+    GiveUp,
+    MaybeBilled,
+    NoPicture,
+    NotSent,
+    PipelineError,
+    RateLimited,
+    StopRun,
+    StorageFailed,
+    TryAgain,
+    Unavailable,
+)
+from pipeline.generated import Generation
+from pipeline.http import wire
+from pipeline.http.sessions import Sent
+from pipeline.http.transport import Client
+from pipeline.ledger import Ledger
+from pipeline.limits import retry
+from pipeline.limits.breaker import Outage
+from pipeline.limits.budget import Budget
+from pipeline.limits.idle_timeouts import CUT_OFF, CUTS, Cuts
+from pipeline.limits.rate import Pace, Throttle
+from pipeline.limits.stop import Gate, GateClosed
+from pipeline.limits.unusable import UnusableStreak
+from pipeline.manifest.records import utc_now
+from pipeline.model import Claim, Item, Limits
+from pipeline.providers import catalogue
+from pipeline.providers.aimlapi.verdict import Asked, speaks, verdict
+from pipeline.run.receipt import Receipts
+from pipeline.run.stats import Bill, Tally
+from pipeline.text import duration
+
+REPEAT = 60.0
+"""Seconds for which a person is not told again of a pause."""
+
+ROOM = 64 * 1024 * 1024
+"""Bytes that must be free before a request is sent: what is paid for must find a place."""
+
+
+@dataclass(slots=True)
+class Asker:
+    """All that asking needs, wired once for a run.
+
+    Attributes:
+        run: The run's id.
+        base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
+        free_bytes: Bytes that the output folder can still take.
+        note: Says something to whoever watches the run.
+        unusable: Ends the run when its paid answers bring no usable picture, again and again.
+        tally: What has been asked for and paid.
+        server: The server's clock, kept beside each attempt.
+    """
+
+    run: str
+    limits: Limits
+    ledger: Ledger
+    gate: Gate
+    budget: Budget
+    pace: Pace
+    throttle: Throttle
+    outage: Outage
+    client: Client
+    base: str
+    free_bytes: Callable[[], int]
+    note: Callable[[str], None]
+    retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
+    tally: Tally = field(default_factory=Tally)
+    server: ServerClock = field(default_factory=ServerClock)
+    unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
+    _cuts: Cuts = field(default_factory=Cuts)
+    _quiet_until: float = 0.0
+    _receipts: Receipts = field(init=False)
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self._receipts = Receipts(self.ledger, self.gate, self.tally, self.unusable, self.base)
+
+    async def ask(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
+        """Ask for some images of an item, as often as the policy allows; what came of it, each with its receipt.
+
+        The answer may be short: then there are fewer claims than indexes.
+
+        Raises:
+            GiveUp: No attempt gave a picture, and no more are to be made.
+            MaybeBilled: The last attempt may have been billed; it must be settled first.
+            GateClosed: The run is ending.
+            StopRun: The run must end; where the API said so, the gate is closed already.
+        """
+        try:
+            return await retry.asking(self.limits, sleep=self._back_off)(self._attempt, item, indexes)
+        except MaybeBilled:
+            raise
+        except TryAgain as error:
+            cause = "filtered" if isinstance(error, NoPicture) else "unavailable"
+            raise GiveUp(str(error), cause=cause) from None
+
+    async def _back_off(self, seconds: float) -> None:
+        with self.gate.waiting():
+            await anyio.sleep(seconds)
+            # A refusal for its pace has no backoff of its own, and adds to nobody's troubles.
+            if seconds:
+                await self.retries.turn()
+
+    def _price(self, item: Item) -> int | None:
+        """Tokens that one image costs: by list price, or the most that one has cost so far where that is more."""
+        listed, learned = catalogue.of(item.model).price, self._receipts.learned.get(item.model)
+        return listed if learned is None else max(listed or 0, learned)
+
+    async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
+        """One POST: from its turn to its receipt."""
+        model = catalogue.of(item.model)
+        async with self._turn(self._price(item), len(indexes)) as bill:
+            # What the budget has no room for is asked for when it has; the answer is short, as it may always be.
+            indexes = indexes[: bill.images]
+            attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
+            body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
+            self._check_room()
+            skew = self.server.skew
+            await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now(), skew=skew)
+            try:
+                generation = await self._send(attempt, item, body, bill)
+            except PipelineError as error:
+                # Its traceback holds the frames below, and they the answer: many megabytes, until the next attempt.
+                error.__context__ = None
+                raise error.with_traceback(None) from None
+        pairs = zip(indexes, generation.images, strict=False)
+        now = utc_now()
+        return [Claim(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
+
+    def _check_room(self) -> None:
+        """Make sure that what is about to be paid for can be kept.
+
+        Raises:
+            StorageFailed: The disk is nearly full.
+        """
+        free = self.free_bytes()
+        if free < ROOM:
+            raise StorageFailed(
+                f"the output folder's disk has only {free / 1e6:,.0f} MB left, and {ROOM / 1e6:,.0f} MB are kept free "
+                "for what is under way: nothing more is asked for; free some space, then run again"
+            )
+
+    @asynccontextmanager
+    async def _turn(self, each: int | None, images: int) -> AsyncIterator[Bill]:
+        """The right to send one request now, paid for whatever becomes of it.
+
+        `each`: tokens that one image costs, None where unknown; `images`: how many are to be asked for.
+        """
+        admitted: int | None = None
+        bill: Bill | None = None
+        try:
+            with self.gate.waiting():
+                admitted = await self.throttle.acquire()
+                reserved, images = await self.budget.reserve(each, images)
+                bill = Bill(reserved, None if each is None else each * images, images, admitted)
+                await self.pace.turn()
+                while await self.outage.turn():
+                    await self.pace.turn()
+            yield bill
+        finally:
+            if bill is not None:
+                self.budget.settle(bill.reserved, bill.cost)
+            if admitted is not None:
+                self.throttle.release()
+
+    async def _send(self, attempt: str, item: Item, body: dict[str, object], bill: Bill) -> Generation:
+        if self.gate.reason is not None:
+            await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run is ending")
+            raise GateClosed
+        sent, began = Sent(), anyio.current_time()
+        # Held until the answer is in the ledger: the memory that all answers may take is one budget.
+        with self.client.share() as share:
+            try:
+                answer = await self.client.post(attempt, body, sent, share)
+            except MaybeBilled as error:
+                await self._receipts.maybe(attempt, bill, str(error))
+                if error.malformed:
+                    self._receipts.count_unusable(item, "lost")
+                raise self._in_doubt(error, attempt, bill, began, answered=False) from None
+            except BaseException as error:
+                with anyio.CancelScope(shield=True):
+                    await self._unanswered(attempt, item, bill, error, sent=sent.sent)
+                raise
+            try:
+                return await self._judge(attempt, item, answer, bill)
+            except MaybeBilled as error:
+                raise self._in_doubt(error, attempt, bill, began, answered=True) from None
+
+    async def _unanswered(self, attempt: str, item: Item, bill: Bill, error: BaseException, *, sent: bool) -> None:
+        """Close an attempt that got no answer, whatever the reason: what was never sent was never billed."""
+        why = "the run was stopped"
+        if isinstance(error, NotSent) and error.local:
+            # Too many files are open here: fewer requests at once need fewer.
+            self.throttle.refused(bill.epoch)
+        elif isinstance(error, NotSent):
+            self._provider_failed(item, error)
+        elif isinstance(error, StopRun):
+            # Before anything is awaited: what fails for all is not tried by the next one.
+            self.gate.close(error)
+        if isinstance(error, PipelineError):
+            why = str(error)
+        elif isinstance(error, Exception):
+            why = f"a mistake in the program ({type(error).__name__})"
+        if sent:
+            await self._receipts.maybe(attempt, bill, f"{why} while it waited for the answer")
+        else:
+            await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {why}")
+
+    def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float, *, answered: bool) -> MaybeBilled:
+        if not answered:
+            self.tally.requests += 1
+        error.attempt, error.price, error.booked = attempt, bill.price, bill.cost
+        error.age = anyio.current_time() - began
+        if self._cuts.constant(error.age):
+            self.note(CUT_OFF.format(number=CUTS, span=duration(error.age)))
+        return error
+
+    async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
+        self.tally.requests += 1
+        self.server.hear(answer.headers.get("date"))
+        asked = self._asked(item)
+        error = verdict(answer, asked)
+        if error is None or isinstance(error, RateLimited | GiveUp):
+            # It may refuse us, but it is there.
+            self.outage.succeeded()
+        if error is None:
+            self.throttle.accepted()
+            self.pace.accepted()
+            self.retries.succeeded()
+            found = await self._receipts.paid(attempt, item, answer, bill, asked)
+            if isinstance(found, Generation):
+                return found
+            error = found
+        elif isinstance(error, MaybeBilled) or answer.status < 300:
+            # A page in the place of an answer, too: it stops the run, and does not say that nothing was billed.
+            if isinstance(error, StopRun):
+                self.gate.close(error)
+            await self._receipts.maybe(attempt, bill, str(error), answer)
+            raise error
+        elif not isinstance(error, StopRun):
+            self._receipts.spoken = self._receipts.spoken or speaks(answer)
+        await self._refused(attempt, item, answer, bill, error)
+        raise error
+
+    def _asked(self, item: Item) -> Asked:
+        """What an answer that comes now is an answer to."""
+        known, client = self._receipts, self.client
+        delivered = item.model in known.delivered
+        return Asked(item.id, item.model, client.url, client.setting, known.spoken, delivered, item.prompt)
+
+    async def _refused(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill, error: PipelineError) -> None:
+        """Act on a refusal that was not billed, and write it down."""
+        if isinstance(error, RateLimited):
+            self.throttle.refused(bill.epoch)
+            self._paused(error, self.pace.pause(error.retry_after))
+        elif isinstance(error, Unavailable):
+            self._provider_failed(item, error)
+        elif isinstance(error, StopRun):
+            # Before anything is awaited: nobody else may send with a key that was refused.
+            self.gate.close(error)
+        await self.ledger.outcome(attempt, "rejected", utc_now(), status=answer.status, error=str(error))
+
+    def _paused(self, error: RateLimited, seconds: float) -> None:
+        now = anyio.current_time()
+        if seconds >= 1 and now >= self._quiet_until:
+            self._quiet_until = now + max(seconds, REPEAT)
+            self.note(f"the API asks for a pause of {duration(seconds)} ({error})")
+
+    def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
+        if self.outage.failed(item.id, error):
+            left = duration(self.outage.left)
+            self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {left}")
