@@ -12,7 +12,7 @@ from pipeline import Limits, Record, __all__, __version__, expand, load_job, set
 from pipeline.cli.main import EXIT_CODES, parser
 from pipeline.errors import GiveUp
 from pipeline.job.schema import schema
-from pipeline.sandbox import KINDS
+from sandbox import KINDS
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent

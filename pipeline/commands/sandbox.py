@@ -15,7 +15,7 @@ def serve(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: A fault or a script is wrong, the port is taken, or the painter is not installed.
     """
-    from pipeline.sandbox import KINDS
+    from sandbox import KINDS
 
     if arguments.kinds:
         width = max(map(len, KINDS))
@@ -25,7 +25,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    from pipeline.sandbox import Behaviour, Sandbox, parse_fault, read_script
+    from sandbox import Behaviour, Sandbox, parse_fault, read_script
 
     faults = tuple(parse_fault(text) for text in arguments.fault)
     behaviour = Behaviour(

@@ -139,7 +139,7 @@ async def start(endpoint: Endpoint, state: Path, stack: AsyncExitStack) -> tuple
         UsageError: The sandbox is asked for and its painter is not installed.
     """
     if endpoint.sandbox:
-        from pipeline.sandbox import Sandbox
+        from sandbox import Sandbox
 
         sandbox = await stack.enter_async_context(Sandbox(state=state))
         return replace(endpoint, base=sandbox.base), sandbox.current_url

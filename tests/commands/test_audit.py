@@ -11,7 +11,7 @@ import pytest
 from pipeline import Audit, audit
 from pipeline.commands.status import status
 from pipeline.errors import KeyRefused, ProviderUnavailable, UsageError
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.run.ledgers import change
 from tests.run.site import KEY, PRICE, Site, faults
 from tests.run.upstream import picture, saying, serving

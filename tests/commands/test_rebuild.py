@@ -9,7 +9,7 @@ from pipeline.commands.rebuild import rebuild, show
 from pipeline.errors import FolderLocked, UsageError
 from pipeline.output.local import Store
 from pipeline.plan.decision import Selection
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.run.site import PRICE, Site, faults
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pipeline import Selection, load_job, run, run_async, status, verify
 from pipeline.report.summary import Summary
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.run.site import KEY, PRICE, Site
 from tests.run.upstream import picture, saying, serving
 

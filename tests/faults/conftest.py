@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.limits import retry
 from pipeline.providers.aimlapi import account
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.run.site import Site
 
 

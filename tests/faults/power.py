@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pipeline.ledger.group_commit import Committer
-from pipeline.sandbox.books import Books
+from sandbox.books import Books
 
 
 @dataclass(frozen=True)

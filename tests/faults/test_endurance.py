@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.limits import retry
 from pipeline.providers.aimlapi import account
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.faults.scale import HOURS, count
 from tests.run.site import Site
 

@@ -21,7 +21,7 @@ from pipeline.errors import StorageFailed
 from pipeline.ledger import writing
 from pipeline.ledger.group_commit import Committer
 from pipeline.limits import retry
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.faults.injector import CALLS, SHORT, Injector
 from tests.faults.scale import count
 from tests.run.site import Site

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import Record, Summary
 from pipeline.ledger import LedgerReader
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.faults.scale import count
 from tests.run.site import PRICE, Site, faults
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import StorageFailed
 from pipeline.ledger import Ledger
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.faults.power import OUTPUT, STATE, Event, Recorder, Replay, faults_of
 from tests.faults.scale import count
 from tests.run.site import Site, faults

@@ -47,8 +47,8 @@ from pipeline.limits.rate import Pace
 from pipeline.output.local import Store
 from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
-from pipeline.sandbox import KINDS, Behaviour, Fault, Sandbox
 from pipeline.settings import Endpoint, Key
+from sandbox import KINDS, Behaviour, Fault, Sandbox
 from tests.download.cdn import Cdn, downloading, http, pictures, serving
 from tests.faults import quick
 from tests.faults.scale import count
@@ -760,7 +760,7 @@ async def test_no_link_in_the_state_folder_is_followed(site: Site, name: str) ->
         ".pipeline/lock",
         ".pipeline/state_dir",
         ".pipeline/state_dir.new",
-        ".pipeline/sandbox/books.db",
+        ".sandbox/books.db",
     ],
 )
 async def test_a_file_that_a_link_leads_to_keeps_its_bytes_and_nothing_is_sent(

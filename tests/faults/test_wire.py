@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.ledger import LedgerReader
-from pipeline.sandbox import KINDS
+from sandbox import KINDS
 from tests.run.site import Site, faults
 
 API = sorted(kind for kind in KINDS if not kind.startswith("cdn-") and kind != "ok")

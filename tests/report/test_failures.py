@@ -5,7 +5,7 @@ from dataclasses import replace
 from pipeline import Selection
 from pipeline.report.failures import SHOWN, Failure, Outcome, failure_lines
 from pipeline.report.summary import Summary
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.commands.test_reports import record
 from tests.run.site import Site
 

@@ -9,7 +9,7 @@ from pipeline.limits.breaker import Outage
 from pipeline.limits.rate import Pace
 from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.run.site import Site, VirtualTime
 
 

@@ -14,7 +14,7 @@ from pipeline import Job, Record, Selection, Summary, load_job, run_async
 from pipeline.ledger import LedgerReader
 from pipeline.listeners.progress import Progress
 from pipeline.manifest import file as manifest
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 
 KEY = "sk-live-4f9a1c77e0b2"
 PRICE = 126_000

@@ -14,7 +14,7 @@ from pipeline.manifest.records import utc
 from pipeline.model import Item
 from pipeline.plan.decision import Decision
 from pipeline.plan.planner import Planner
-from pipeline.sandbox import Fault, Sandbox
+from sandbox import Fault, Sandbox
 from tests.run.site import Site, faults
 
 DEAD = faults("cdn-404")

@@ -19,8 +19,8 @@ from pipeline.output.local import Store
 from pipeline.run import attempt
 from pipeline.run.assemble import wire
 from pipeline.run.item import Producer
-from pipeline.sandbox import Behaviour, Fault, Sandbox
 from pipeline.settings import Endpoint, Key
+from sandbox import Behaviour, Fault, Sandbox
 from tests.run.site import PRICE, faults
 from tests.run.upstream import picture, saying, serving
 

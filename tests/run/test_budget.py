@@ -4,7 +4,7 @@ import anyio
 import pytest
 from aiohttp import web
 
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.run.site import PRICE, Site, faults
 from tests.run.upstream import picture, serving
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.run.site import PRICE, Site, faults
 from tests.run.upstream import picture, serving
 

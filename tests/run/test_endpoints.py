@@ -8,7 +8,7 @@ from pipeline import Selection, Summary, load_job, run, run_async
 from pipeline.commands.plan import plan
 from pipeline.errors import KeyRefused
 from pipeline.plan.decision import Decision, Reason
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.run.site import KEY, Site
 
 

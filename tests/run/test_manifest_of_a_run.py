@@ -9,7 +9,7 @@ from itertools import pairwise
 from PIL import Image
 
 from pipeline import Record
-from pipeline.sandbox import Fault
+from sandbox import Fault
 from tests.run.site import PRICE, Site, faults
 
 JOB = ({"id": "owl", "prompt": "An owl", "count": 2}, {"id": "fox", "prompt": "A fox", "seeds": [7]}, "A crow")

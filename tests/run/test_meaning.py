@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.ledger import LedgerReader
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.run.site import Site
 from tests.run.upstream import (
     GOOD,

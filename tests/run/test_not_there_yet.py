@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import Record
 from pipeline.limits import retry
-from pipeline.sandbox import Fault
+from sandbox import Fault
 from tests.run.site import Site, faults
 
 FOXES = [{"id": f"fox-{n}", "prompt": f"Fox {n}"} for n in range(4)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.run.site import PRICE, Site, faults
 from tests.run.upstream import picture, saying, serving
 

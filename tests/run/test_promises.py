@@ -12,8 +12,8 @@ from pipeline import Record, Selection, load_job, run_async
 from pipeline.limits.breaker import Outage
 from pipeline.run import preflight as preflight_room
 from pipeline.run.up_to_date import Asked, unchanged
-from pipeline.sandbox import Behaviour, Fault
-from pipeline.sandbox.painter import Picture, paint
+from sandbox import Behaviour, Fault
+from sandbox.painter import Picture, paint
 from tests.run.site import KEY, PRICE, Site, faults
 from tests.run.upstream import serving
 

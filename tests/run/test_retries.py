@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.run.site import KEY, PRICE, Site, VirtualTime, faults
 
 

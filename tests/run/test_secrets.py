@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from pipeline import Summary
-from pipeline.sandbox import KINDS, Behaviour, Fault
+from sandbox import KINDS, Behaviour, Fault
 from tests.run.site import KEY, Site
 from tests.run.upstream import picture, serving
 

@@ -15,7 +15,7 @@ from pipeline.ledger import LedgerReader
 from pipeline.limits import idle_timeouts
 from pipeline.providers.aimlapi.account import Account
 from pipeline.run import assemble
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.run.site import PRICE, Site, faults
 from tests.run.upstream import picture, serving
 

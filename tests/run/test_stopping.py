@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import Record, Selection, run
 from pipeline.errors import FolderLocked
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.run.site import KEY, PRICE, Site, faults
 
 FOXES = tuple(f"Fox {n}" for n in range(8))

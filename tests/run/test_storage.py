@@ -18,7 +18,7 @@ from pipeline.ledger import Ledger
 from pipeline.manifest import file as manifest
 from pipeline.output.local import inspect
 from pipeline.run import workspace
-from pipeline.sandbox import Behaviour
+from sandbox import Behaviour
 from tests.planted import PLANTS
 from tests.run.site import Site
 

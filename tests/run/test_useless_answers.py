@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.run.site import PRICE, Site, faults
 
 MANY = [f"Fox {n}" for n in range(60)]

@@ -9,7 +9,7 @@ from pipeline import run_async
 from pipeline.limits.breaker import Outage
 from pipeline.listeners.progress import Progress
 from pipeline.run import assemble, waiting
-from pipeline.sandbox import Behaviour, Fault
+from sandbox import Behaviour, Fault
 from tests.run.site import KEY, Site, faults
 
 

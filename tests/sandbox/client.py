@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 
 MODEL = "google/imagen-4.0-ultra-generate-001"
 PRICE = 126000

@@ -3,7 +3,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.sandbox.client import MODEL, PRICE, ask, look
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()

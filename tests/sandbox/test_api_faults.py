@@ -6,9 +6,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pipeline.sandbox import Behaviour, Fault, Sandbox
-from pipeline.sandbox.answers import MESSAGES
-from pipeline.sandbox.api_faults import LARGE
+from sandbox import Behaviour, Fault, Sandbox
+from sandbox.answers import MESSAGES
+from sandbox.api_faults import LARGE
 from tests.sandbox.client import PATH, PRICE, Reply, ask, fetch
 
 

@@ -1,10 +1,10 @@
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.sandbox import KINDS, Behaviour, Fault
-from pipeline.sandbox.api_faults import DELIVERIES, REFUSALS, SHAPES
-from pipeline.sandbox.behaviour import Bucket, Fate, bucket
-from pipeline.sandbox.cdn_faults import FAULTS
+from sandbox import KINDS, Behaviour, Fault
+from sandbox.api_faults import DELIVERIES, REFUSALS, SHAPES
+from sandbox.behaviour import Bucket, Fate, bucket
+from sandbox.cdn_faults import FAULTS
 
 
 def fates(fate: Fate, prompt: str, n: int, *, cdn: bool = False) -> list[str]:

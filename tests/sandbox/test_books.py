@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.sandbox.books import GETS_KEPT, Books, Status
-from pipeline.sandbox.painter import Picture
+from sandbox.books import GETS_KEPT, Books, Status
+from sandbox.painter import Picture
 
 FOX = Picture("A fox", 2**32 - 1, 1408, 768, "image/png", "google/imagen", "16:9")
 

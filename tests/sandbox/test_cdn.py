@@ -5,8 +5,8 @@ import aiohttp
 import anyio
 import pytest
 
-from pipeline.sandbox import Behaviour, Fault, Sandbox
-from pipeline.sandbox.cdn_faults import BOMB_SIDE
+from sandbox import Behaviour, Fault, Sandbox
+from sandbox.cdn_faults import BOMB_SIDE
 from tests.sandbox.client import Reply, fetch, picture_url
 
 

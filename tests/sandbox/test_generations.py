@@ -6,8 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline.sandbox import Behaviour, Fault, Sandbox
-from pipeline.sandbox.orders import Refusal, read_order
+from sandbox import Behaviour, Fault, Sandbox
+from sandbox.orders import Refusal, read_order
 from tests.sandbox.client import MODEL, PATH, PRICE, Reply, ask, fetch, look, picture_url, send
 
 

@@ -3,7 +3,7 @@ import base64
 import openai
 import pytest
 
-from pipeline.sandbox import Sandbox
+from sandbox import Sandbox
 from tests.sandbox.client import MODEL, PRICE
 
 

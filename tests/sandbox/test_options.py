@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.sandbox import Fault, parse_fault, read_script
+from sandbox import Fault, parse_fault, read_script
 
 
 def test_a_fault_is_read_with_its_probability() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.sandbox.lettering import fit, font, is_boxed, plain, wrap, write
-from pipeline.sandbox.painter import Picture, paint
-from pipeline.sandbox.palette import PALETTES, tone_colours
+from sandbox.lettering import fit, font, is_boxed, plain, wrap, write
+from sandbox.painter import Picture, paint
+from sandbox.palette import PALETTES, tone_colours
 
 FOX = Picture("A fox in a forest", 7, 1024, 1024, "image/png", "google/imagen-4.0", "1:1")
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.sandbox import Behaviour, Fault, Sandbox, server
+from sandbox import Behaviour, Fault, Sandbox, server
 from tests.sandbox.client import PRICE, ask, fetch, look, picture_url
 
 
@@ -62,7 +62,7 @@ async def test_without_the_painter_the_cure_is_named(monkeypatch: pytest.MonkeyP
 
 
 def test_importing_the_sandbox_does_not_import_the_painter() -> None:
-    code = "import sys, pipeline.sandbox; sys.exit('PIL' in sys.modules)"
+    code = "import sys, sandbox; sys.exit('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -95,6 +95,6 @@ async def test_a_picture_is_painted_once_for_all_the_parts_it_is_asked_in() -> N
 
 
 def server_pictures() -> int:
-    from pipeline.sandbox.desk import PICTURES_KEPT
+    from sandbox.desk import PICTURES_KEPT
 
     return PICTURES_KEPT

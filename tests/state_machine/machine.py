@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from pipeline import Selection, Summary
 from pipeline.ledger import LedgerReader
-from pipeline.sandbox import Behaviour, Fault, Sandbox
+from sandbox import Behaviour, Fault, Sandbox
 from tests.state_machine.night import Moment, Night, Result, hurried, run
 from tests.state_machine.shop import PRICE, Entry, Image, Shop, Wanted, chosen
 

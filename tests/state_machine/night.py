@@ -16,7 +16,7 @@ from pipeline.limits.breaker import Outage
 from pipeline.listeners.progress import Progress
 from pipeline.providers.aimlapi import account
 from pipeline.run.up_to_date import Asked, unchanged
-from pipeline.sandbox.books import Books
+from sandbox.books import Books
 from tests.state_machine.shop import KEY, Shop
 
 Kind = Literal["counted", "commit", "post", "record"]

@@ -12,8 +12,8 @@ from pipeline import Record, Selection
 from pipeline.ledger import Attempt, LedgerReader
 from pipeline.manifest import file as manifest
 from pipeline.run.workspace import pictures
-from pipeline.sandbox import Sandbox
-from pipeline.sandbox.books import Row
+from sandbox import Sandbox
+from sandbox.books import Row
 
 KEY = "sk-live-4f9a1c77e0b2"
 PRICE = 126_000

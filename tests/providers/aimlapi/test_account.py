@@ -12,8 +12,8 @@ from pipeline.http import sessions
 from pipeline.limits.call_window import CallWindow
 from pipeline.providers.aimlapi import account
 from pipeline.providers.aimlapi.account import Account, Logged, NoAnswer, NoLog
-from pipeline.sandbox import Sandbox
 from pipeline.settings import Endpoint, Key
+from sandbox import Sandbox
 from tests.run.upstream import saying, serving
 
 DAY = 86_400.0

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import anyio
 from aiohttp import hdrs, web
 
-from pipeline.sandbox.answers import MESSAGES, answer, error, manners, usd
-from pipeline.sandbox.behaviour import Strike
-from pipeline.sandbox.desk import Desk
-from pipeline.sandbox.orders import Order, Refusal
-from pipeline.sandbox.wire import GARBAGE, Vanished, bomb, content, head, reset, reset_in_body, say, send_part, size
+from sandbox.answers import MESSAGES, answer, error, manners, usd
+from sandbox.behaviour import Strike
+from sandbox.desk import Desk
+from sandbox.orders import Order, Refusal
+from sandbox.wire import GARBAGE, Vanished, bomb, content, head, reset, reset_in_body, say, send_part, size
 
 Body = dict[str, Any]
 

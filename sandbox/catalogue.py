@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from pipeline.providers import catalogue
 from pipeline.providers.image_model import Model
-from pipeline.sandbox.answers import answer, manners, usd
+from sandbox.answers import answer, manners, usd
 
 
 async def get(request: web.Request) -> web.Response:

@@ -5,12 +5,12 @@ from typing import Any
 
 from aiohttp import web
 
-from pipeline.sandbox.answers import INFERENCE_ID, client_request_id, require_key
-from pipeline.sandbox.api_faults import Exchange, fulfil, is_billed
-from pipeline.sandbox.books import Status
-from pipeline.sandbox.desk import Desk
-from pipeline.sandbox.orders import Order, Refusal, label_of, read_order
-from pipeline.sandbox.wire import Vanished
+from sandbox.answers import INFERENCE_ID, client_request_id, require_key
+from sandbox.api_faults import Exchange, fulfil, is_billed
+from sandbox.books import Status
+from sandbox.desk import Desk
+from sandbox.orders import Order, Refusal, label_of, read_order
+from sandbox.wire import Vanished
 
 
 class Generations:

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from pipeline.sandbox.answers import answer, require_key, timestamp, usd
-from pipeline.sandbox.books import Row
-from pipeline.sandbox.desk import Desk
-from pipeline.sandbox.orders import Refusal
+from sandbox.answers import answer, require_key, timestamp, usd
+from sandbox.books import Row
+from sandbox.desk import Desk
+from sandbox.orders import Refusal
 
 LONGEST_WINDOW = 92 * 86400
 """Seconds that one query may look over."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.errors import UsageError
-from pipeline.sandbox.kinds import KINDS
+from sandbox.kinds import KINDS
 
 OK = "ok"
 

@@ -13,10 +13,10 @@ import anyio
 import anyio.to_thread
 
 from pipeline.model import CREDITS_PER_USD
-from pipeline.sandbox.behaviour import Behaviour, Fate, bucket
-from pipeline.sandbox.books import Books
-from pipeline.sandbox.orders import Refusal
-from pipeline.sandbox.painter import Picture, paint
+from sandbox.behaviour import Behaviour, Fate, bucket
+from sandbox.books import Books
+from sandbox.orders import Refusal
+from sandbox.painter import Picture, paint
 
 PICTURES_KEPT = 16
 """Painted pictures kept in memory, for downloads that come in parts or again."""

@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from pipeline.model import CREDITS_PER_USD
-from pipeline.sandbox.desk import Desk
-from pipeline.sandbox.orders import Refusal
+from sandbox.desk import Desk
+from sandbox.orders import Refusal
 
 SANDBOX_HEADER = "x-pipeline-sandbox"
 INFERENCE_ID = web.RequestKey("inference_id", str)

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.providers import catalogue
 from pipeline.providers.image_model import Model
 from pipeline.providers.ratios import proportion
-from pipeline.sandbox.painter import Picture
+from sandbox.painter import Picture
 
 _IGNORED = ("user", "quality", "style", "background", "moderation", "output_compression")
 """What OpenAI's clients may send and a model without such a parameter does nothing with."""

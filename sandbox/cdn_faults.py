@@ -10,9 +10,9 @@ from functools import cache, partial
 import anyio
 from aiohttp import hdrs, web
 
-from pipeline.sandbox.behaviour import Fault
-from pipeline.sandbox.painter import Picture, paint
-from pipeline.sandbox.wire import GARBAGE, bomb, content, reset, reset_in_body, say, send_part, size
+from sandbox.behaviour import Fault
+from sandbox.painter import Picture, paint
+from sandbox.wire import GARBAGE, bomb, content, reset, reset_in_body, say, send_part, size
 
 HUGE_LENGTH = 50 * 1024**3
 """What the largest Content-Length promises."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import StorageFailed
-from pipeline.sandbox.painter import Picture
+from sandbox.painter import Picture
 
 GETS_KEPT = 1000
 """Of the GETs the CDN has seen, the latest this many are kept with their headers; all are counted."""

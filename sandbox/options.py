@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.sandbox.behaviour import Fault
+from sandbox.behaviour import Fault
 
 
 def parse_fault(text: str) -> Fault:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
-from pipeline.sandbox.answers import SANDBOX_HEADER
-from pipeline.sandbox.cdn_faults import FAULTS, Download
-from pipeline.sandbox.desk import Desk
-from pipeline.sandbox.wire import Vanished
+from sandbox.answers import SANDBOX_HEADER
+from sandbox.cdn_faults import FAULTS, Download
+from sandbox.desk import Desk
+from sandbox.wire import Vanished
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 

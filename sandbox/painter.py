@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from pipeline.sandbox.lettering import write
-from pipeline.sandbox.palette import PALETTES, tone_colours
-from pipeline.sandbox.scenery import draw_scenery
+from sandbox.lettering import write
+from sandbox.palette import PALETTES, tone_colours
+from sandbox.scenery import draw_scenery
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,14 +11,14 @@ from typing import Self
 from aiohttp import web
 
 from pipeline.errors import UsageError
-from pipeline.sandbox import catalogue
-from pipeline.sandbox.account import Account
-from pipeline.sandbox.answers import vendor_form
-from pipeline.sandbox.api import Generations
-from pipeline.sandbox.behaviour import Behaviour
-from pipeline.sandbox.books import Books
-from pipeline.sandbox.cdn import Cdn
-from pipeline.sandbox.desk import Desk
+from sandbox import catalogue
+from sandbox.account import Account
+from sandbox.answers import vendor_form
+from sandbox.api import Generations
+from sandbox.behaviour import Behaviour
+from sandbox.books import Books
+from sandbox.cdn import Cdn
+from sandbox.desk import Desk
 
 BALANCE = 1_000_000.0
 """Dollars on an account that nobody set a balance for."""
