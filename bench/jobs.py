@@ -33,12 +33,12 @@ def write(folder: Path, assignment: Assignment, form: str = "jsonl") -> Path:
 
 
 def _top(assignment: Assignment) -> Sequence[str]:
-    pace = f", requests_per_minute: {assignment.per_minute}" if assignment.per_minute else ""
+    rate = f", requests_per_minute: {assignment.per_minute}" if assignment.per_minute else ""
     return [
         "name: bench",
         f"model: {MODEL}",
         f"endpoint: {assignment.base}",
         f"output: {assignment.folder}",
         f"aspect_ratios: ['{RATIO}']",
-        f"limits: {{concurrency: {assignment.in_flight}, downloads: {assignment.in_flight}{pace}}}",
+        f"limits: {{concurrency: {assignment.in_flight}, downloads: {assignment.in_flight}{rate}}}",
     ]

@@ -1,9 +1,9 @@
 """The words of the house.
 
 `Job` (the YAML file) → `Item` (a picture that must exist, as many times as wanted) → `Request` (one POST to make for
-it; a `Doubt` when nobody can say whether it was billed) → `Generation` (the paid answer: URLs or bytes, rewritten
-prompts, tokens) → `Claim` (one picture of it that must become a file) → `SavedImage` (a whole, checked file) →
-`Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
+it; an `UnresolvedAttempt` when nobody can say whether it was billed) → `Generation` (the paid answer: URLs or bytes,
+rewritten prompts, tokens) → `PaidImage` (one picture of it that must become a file) → `SavedImage` (a whole, checked
+file) → `Record` (its line in the manifest). All are frozen: a stage makes a new value, it never changes one.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline.generated import GeneratedImage
 
 if TYPE_CHECKING:
-    from pipeline.plan.wanted import Wanted
+    from pipeline.plan.wanted import WantedItems
 
 DEFAULT_MODEL = "google/imagen-4.0-ultra-generate-001"
 
@@ -33,12 +33,12 @@ class Limits:
         budget_tokens: Tokens (credits) a run may spend; None for no cap.
         budget_usd: The same in US dollars; where both are given, the lower one holds.
         budget_window: Seconds back for which earlier runs on the same output count towards the budget; None: none do.
-        budget_lost: US dollars that may be spent in a run on asking again for what was billed without an answer; None
-            for the larger of one dollar and 2 % of what the run would cost.
-        settle: Seconds from sending a request until the vendor's log is read for it, where no answer came; None for
-            660 s, and 1 s in the sandbox.
-        on_maybe: What becomes of a request of which no log can say whether it was billed: `retry` asks again within
-            `budget_lost`, `hold` leaves it for a person.
+        retry_paid_budget_usd: US dollars that may be spent in a run on asking again for what was billed without an
+            answer; None for the larger of one dollar and 2 % of what the run would cost.
+        billing_lag: Seconds from sending a request until the vendor's log is read for it, where no answer came; None
+            for 660 s, and 1 s in the sandbox.
+        on_unknown_outcome: What becomes of a request of which no log can say whether it was billed: `retry` asks again
+            within `retry_paid_budget_usd`, `hold` leaves it for a person.
         attempts: Attempts that may fail for one request before its item is given up; 429 answers do not count.
         unusable_answers: Paid answers in a row, of different items, that may bring no usable picture before the run
             stops.
@@ -54,9 +54,9 @@ class Limits:
     budget_tokens: int | None = None
     budget_usd: float | None = None
     budget_window: float | None = None
-    budget_lost: float | None = None
-    settle: float | None = None
-    on_maybe: Literal["retry", "hold"] = "retry"
+    retry_paid_budget_usd: float | None = None
+    billing_lag: float | None = None
+    on_unknown_outcome: Literal["retry", "hold"] = "retry"
     attempts: int = 5
     unusable_answers: int = 8
     request_timeout: float = 600.0
@@ -120,18 +120,18 @@ class Request:
     Attributes:
         item: The item.
         indexes: Which of its images are asked for.
-        again: They are asked for though they are there: if they can't be had, the old ones stay.
-        doubts: How often it was asked before without anybody being able to say what became of it.
+        is_remake: They are asked for though they are there: if they can't be had, the old ones stay.
+        times_unresolved: How often it was asked before without anybody being able to say what became of it.
     """
 
     item: Item
     indexes: tuple[int, ...]
-    again: bool = False
-    doubts: int = 0
+    is_remake: bool = False
+    times_unresolved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnresolvedAttempt:
     """A request that left and brought no answer: was it billed?
 
     Attributes:
@@ -157,7 +157,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class PaidImage:
     """A picture that is paid for and must become a file.
 
     Attributes:
@@ -167,7 +167,8 @@ class Claim:
         attempt: Id of the attempt that paid for it.
         replaces: It had been saved before and its file is gone: should its URL be dead too, it may be asked for again.
         overdue: Its URL did not answer in an earlier run either: the same where it does not answer this time.
-        again: Another picture of this image is there, saved and sound: whatever becomes of this one, that one stays.
+        is_remake: Another picture of this image is there, saved and sound: whatever becomes of this one, that one
+            stays.
         insisted: A person wants it now: where it can't be had, whatever the cause, it is asked for again.
         fresh: This run has paid for it: where its URL refuses, the picture may not be there yet.
         paid_at: When it was asked for, RFC 3339 in UTC.
@@ -180,11 +181,11 @@ class Claim:
     attempt: str
     replaces: bool = False
     overdue: bool = False
-    again: bool = False
+    is_remake: bool = False
     insisted: bool = False
     fresh: bool = False
     paid_at: str = ""
-    others: tuple["Claim", ...] = ()
+    others: tuple["PaidImage", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,7 @@ class Job:
     endpoint: str
     output: Path
     limits: Limits
-    wanted: "Wanted"
+    wanted: "WantedItems"
     state_dir: Path | None = None
     check: Literal["structure", "decode"] = "structure"
     digests: Mapping[Path, str | None] = field(default_factory=dict)

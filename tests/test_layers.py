@@ -149,6 +149,16 @@ def test_the_imports_are_all_seen() -> None:
     assert any("pipeline/commands/" in text for text in inside)
 
 
+def test_no_class_has_the_name_of_another() -> None:
+    names = [
+        node.name
+        for file in files()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert not {name for name in names if names.count(name) > 1}
+
+
 def test_a_room_imports_from_lower_layers_only() -> None:
     wrong = [
         found

@@ -15,10 +15,10 @@ from bench.assignment import Assignment, received
 from pipeline import job as jobfile
 from pipeline import settings
 from pipeline.ledger import Ledger
-from pipeline.limits.stop import Gate
+from pipeline.limits.stop import StopSignal
 from pipeline.manifest import records
 from pipeline.model import Request
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.plan.decision import Selection, requests
 from pipeline.run.assemble import wire
 from pipeline.run.pool import run_pool
@@ -29,8 +29,8 @@ async def main(assignment: Assignment, path: Path) -> None:
     """Do the assignment, as the job at `path` has it."""
     job = jobfile.load(path)
     endpoint = settings.resolve(job.endpoint, {})
-    gate, urls = Gate(), list[str]()
-    with Store(job.output) as store, Ledger(store.state / LEDGER) as ledger:
+    stop, urls = StopSignal(), list[str]()
+    with OutputFolder(job.output) as store, Ledger(store.state / LEDGER) as ledger:
         ledger.start_run("bench", records.utc_now(), job.endpoint)
         async with AsyncExitStack() as stack:
             producer = await wire(
@@ -40,7 +40,7 @@ async def main(assignment: Assignment, path: Path) -> None:
                 endpoint=endpoint,
                 store=store,
                 ledger=ledger,
-                gate=gate,
+                stop=stop,
                 on_record=_ignore,
                 note=_ignore,
                 stack=stack,
@@ -52,10 +52,10 @@ async def main(assignment: Assignment, path: Path) -> None:
                     yield from requests(decision.item, decision.ask, False, 1)
 
             async def ask(request: Request) -> None:
-                for claim in await producer.asker.ask(request.item, request.indexes):
-                    urls.append(claim.image.url or "")
+                for paid in await producer.asker.ask(request.item, request.indexes):
+                    urls.append(paid.image.url or "")
 
-            await run_pool(job.limits.concurrency, work(), ask, is_open=lambda: gate.reason is None)
+            await run_pool(job.limits.concurrency, work(), ask, is_open=lambda: stop.reason is None)
     assignment.hand_in(urls)
 
 

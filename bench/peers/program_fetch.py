@@ -8,7 +8,7 @@ from bench.assignment import MODEL, RATIO, Assignment, received
 from pipeline.download import Downloads
 from pipeline.generated import GeneratedImage
 from pipeline.http import sessions
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.providers import catalogue
 from pipeline.run.pool import run_pool
 
@@ -21,7 +21,7 @@ async def main(assignment: Assignment) -> None:
     def fits(width: int, height: int) -> bool:
         return model.accepts_shape(RATIO, width, height)
 
-    with Store(Path(assignment.folder)) as store:
+    with OutputFolder(Path(assignment.folder)) as store:
         async with sessions.cdn_session(downloads=assignment.in_flight, allow_private=True) as session:
             downloads = Downloads(session, store, https_only=False)
 

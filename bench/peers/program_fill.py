@@ -14,7 +14,7 @@ from pipeline import job as jobfile
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.manifest import records
 from pipeline.model import Item
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.run.workspace import LEDGER
 
 AT_ONCE = 10_000
@@ -29,7 +29,7 @@ ANSWER = b'{"created": 1, "data": [{"url": "http://127.0.0.1/img/0000000.png"}]}
 class Filler:
     """Writes the rows and the files of finished items."""
 
-    def __init__(self, ledger: Ledger, store: Store) -> None:
+    def __init__(self, ledger: Ledger, store: OutputFolder) -> None:
         self.ledger = ledger
         self.store = store
         self.at = records.utc_now()
@@ -83,7 +83,7 @@ class Filler:
 async def main(path: Path) -> None:
     """Fill the output folder of the job at `path`."""
     job = jobfile.load(path)
-    with Store(job.output) as store, Ledger(store.state / LEDGER) as ledger:
+    with OutputFolder(job.output) as store, Ledger(store.state / LEDGER) as ledger:
         filler = Filler(ledger, store)
         ledger.start_run("fill", filler.at, job.endpoint)
         items = jobfile.expand(job)

@@ -108,9 +108,9 @@ def _unchanged(arguments: argparse.Namespace) -> "Summary | None":
     """What a run without anything to do comes to; None where something may have to be done."""
     if arguments.only or arguments.limit or arguments.force or arguments.retry_failed or arguments.placeholders:
         return None
-    from pipeline.run.up_to_date import Asked, unchanged
+    from pipeline.run.up_to_date import RunRequest, unchanged
 
-    return unchanged(Asked(arguments.job, arguments.endpoint, arguments.output), os.environ)
+    return unchanged(RunRequest(arguments.job, arguments.endpoint, arguments.output), os.environ)
 
 
 def _made(arguments: argparse.Namespace) -> "Summary":

@@ -13,13 +13,13 @@ from pipeline import job as jobfile
 from pipeline import settings
 from pipeline.errors import ProviderUnavailable, UsageError
 from pipeline.http import sessions
-from pipeline.ledger import Attempt, Books, LedgerReader
+from pipeline.ledger import Attempt, CostBreakdown, LedgerReader
 from pipeline.model import CREDITS_PER_USD, Job
 from pipeline.providers.aimlapi.account import Account, Logged, NoAnswer, NoLog
 from pipeline.report.charges import Label, Unrecorded
 from pipeline.report.summary import MaybePaid, books_dict, books_line, maybe_dicts, maybe_lines, undelivered_lines
-from pipeline.run.assemble import settle_seconds, start
-from pipeline.run.evidence import Wanted
+from pipeline.run.assemble import billing_lag_of, start
+from pipeline.run.evidence import SoughtAttempt
 from pipeline.run.unrecorded import Strangers
 from pipeline.run.workspace import STATE, ledger_path
 from pipeline.text import grouped, plural, printable, usd
@@ -71,7 +71,7 @@ class Audit:
     """
 
     endpoint: str
-    books: Books = field(default_factory=Books)
+    books: CostBreakdown = field(default_factory=CostBreakdown)
     logged: int = 0
     requests: int = 0
     late: int = 0
@@ -164,7 +164,7 @@ async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
             )
         found = Audit(job.endpoint)
         with ledger.snapshot():
-            _compare(found, ledger, base, log, account, settle_seconds(job.limits, base))
+            _compare(found, ledger, base, log, account, billing_lag_of(job.limits, base))
         _add_unrecorded(found, ledger, log, strange)
         return found
 
@@ -228,13 +228,13 @@ class _Log:
         }
 
 
-def _compare(found: Audit, ledger: LedgerReader, base: str, log: _Log, account: Account, settle: float) -> None:
+def _compare(found: Audit, ledger: LedgerReader, base: str, log: _Log, account: Account, billing_lag: float) -> None:
     unresolved = unread = 0
     for attempt in ledger.attempts_of(base):
         logged, readable = log.of(attempt.id)
         found.logged += logged or 0
         found.requests += bool(logged)
-        late = logged is None and _cost(attempt) and Wanted.of(attempt).age(account.server) < settle
+        late = logged is None and _cost(attempt) and SoughtAttempt.of(attempt).age(account.server) < billing_lag
         if late:
             found.late += 1
             found.late_tokens += _cost(attempt)

@@ -34,7 +34,7 @@ class Plan:
         unpriced: Images whose model has no known price; they are not in `tokens`.
         renames: Files that bear another name than the job wants now.
         budget_left: Tokens that the job's own budget leaves for a run, None where it has none.
-        doubts: Requests that may have been, or were, billed without an answer.
+        unresolved: Requests that may have been, or were, billed without an answer.
         orphans: Files that an earlier run saved and nothing in the job is to take the place of.
         displaced: Pictures that were paid for and whose names a sandbox's placeholders would take.
         unused_columns: For each included file that has columns which nothing uses, these.
@@ -49,7 +49,7 @@ class Plan:
     unpriced: int = 0
     renames: int = 0
     budget_left: int | None = None
-    doubts: int = 0
+    unresolved: int = 0
     orphans: list[str] = field(default_factory=list)
     displaced: int = 0
     unused_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class Plan:
         """Count one item's decision."""
         self.reasons.update(decision.reasons.values())
         self.downloads += len(decision.fetch)
-        self.doubts += len(decision.doubts)
+        self.unresolved += len(decision.unresolved)
         self.renames += len(decision.rename)
         if not decision.ask:
             return
@@ -81,7 +81,7 @@ class Plan:
             "unpriced": self.unpriced,
             "renames": self.renames,
             "budget_left": self.budget_left,
-            "doubts": self.doubts,
+            "unresolved": self.unresolved,
             "orphans": self.orphans,
             "displaced": self.displaced,
             "unused_columns": {file: list(columns) for file, columns in self.unused_columns.items()},
@@ -91,8 +91,9 @@ class Plan:
         """The plan's totals as a person reads them."""
         counts = ", ".join(f"{grouped(n)} {reason}" for reason, n in self.reasons.most_common())
         yield f"{self.job}: {plural(self.reasons.total(), 'image')}: {counts}"
-        if self.doubts:
-            yield f"  a run would first find out whether {plural(self.doubts, 'request')} without an answer were billed"
+        if self.unresolved:
+            requests = plural(self.unresolved, "request")
+            yield f"  a run would first find out whether {requests} without an answer were billed"
         if self.requests or self.downloads:
             yield f"  a run would send {plural(self.requests, 'request')} ({self._price()})"
             if self.unpriced and self.tokens:
@@ -102,7 +103,7 @@ class Plan:
                 yield f"  the budget leaves {left} for that: a run would stop there"
             if self.downloads:
                 yield f"  and download {plural(self.downloads, 'image')} already paid for"
-        elif not self.doubts:
+        elif not self.unresolved:
             yield "  a run would send nothing"
         if self.displaced:
             paid = plural(self.displaced, "picture")

@@ -16,13 +16,13 @@ import anyio
 from pipeline import settings
 from pipeline.errors import StopRun, StorageFailed
 from pipeline.ledger import Ledger
-from pipeline.limits.stop import Gate, GateClosed
+from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.listeners.on_record import checked
 from pipeline.listeners.progress import Progress
 from pipeline.manifest import file as manifest
 from pipeline.manifest import records
-from pipeline.model import Claim, Doubt, Job, Record, Request
-from pipeline.output.local import Store
+from pipeline.model import Job, PaidImage, Record, Request, UnresolvedAttempt
+from pipeline.output.local import OutputFolder
 from pipeline.plan.decision import Selection
 from pipeline.plan.workload import Work, WorkList, spare_paid_pictures
 from pipeline.report.summary import Summary
@@ -99,7 +99,7 @@ class Run:
             return replace(summary, seconds=round(time.monotonic() - began, 3))
 
     async def _make(
-        self, store: Store, ledger: Ledger, work: WorkList, summary: Summary
+        self, store: OutputFolder, ledger: Ledger, work: WorkList, summary: Summary
     ) -> tuple[StopRun | None, Summary]:
         """Do all the work there is; the reason why it ended early, and what it took."""
         # Imported here: a run with nothing to do needs none of it.
@@ -107,7 +107,7 @@ class Run:
         from pipeline.run.preflight import prepare
         from pipeline.run.waiting import waiting_for
 
-        gate = Gate()
+        stop = StopSignal()
         with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(work.images) as progress:
 
             def record(done: Record) -> None:
@@ -123,7 +123,7 @@ class Run:
                     self.endpoint,
                     store,
                     ledger,
-                    gate,
+                    stop,
                     record,
                     progress.note,
                     stack,
@@ -131,47 +131,47 @@ class Run:
                 )
                 asker = producer.asker
                 work.planner = replace(work.planner, base=asker.base)
-                progress.waiting = waiting_for(asker.outage, asker.pace, asker.throttle, producer.settler)
+                progress.waiting = waiting_for(asker.breaker, asker.rate, asker.concurrency, producer.reconciler)
                 async with anyio.create_task_group() as group:
-                    group.start_soon(watch_signals, gate, group.cancel_scope, limits.grace, progress.note)
+                    group.start_soon(watch_signals, stop, group.cancel_scope, limits.grace, progress.note)
                     group.start_soon(progress.keep_fresh)
-                    if await prepare(producer, self.job, store, ledger, work, self.endpoint, gate):
+                    if await prepare(producer, self.job, store, ledger, work, self.endpoint, stop):
                         progress.expect(work.images)
-                    await self._produce(producer, self._work(work, gate), gate)
+                    await self._produce(producer, self._work(work, stop), stop)
                     group.cancel_scope.cancel()
-        tally, self.fetched = producer.asker.tally, producer.fetched_again
+        stats, self.fetched = producer.asker.stats, producer.fetched_again
         self.made -= self.fetched
-        return gate.reason, replace(
+        return stop.reason, replace(
             summary,
-            requests=tally.requests,
-            tokens_used=tally.tokens,
-            usd=round(tally.usd, 9),
-            unknown_cost=tally.unknown_cost,
-            absurd_cost=tally.absurd_cost,
+            requests=stats.requests,
+            tokens_used=stats.tokens,
+            usd=round(stats.usd, 9),
+            unknown_cost=stats.unknown_cost,
+            absurd_cost=stats.absurd_cost,
             not_remade=producer.not_remade,
             renamed=producer.names.renamed,
-            unrecorded=producer.settler.lookup.unknown_to_ledger,
+            unrecorded=producer.reconciler.billing_log.unknown_to_ledger,
         )
 
-    async def _produce(self, producer: "Producer", work: Iterator[Work], gate: Gate) -> None:
-        """Do all the work, and what comes of its doubts."""
+    async def _produce(self, producer: "Producer", work: Iterator[Work], stop: StopSignal) -> None:
+        """Do all the work, and what comes of its unresolved requests."""
         from pipeline.run.pool import run_pool
 
         workers = self.job.limits.concurrency + self.job.limits.downloads
         async with anyio.create_task_group() as group:
             producer.later = group
-            group.start_soon(producer.settling)
-            await run_pool(workers, work, _doing(producer, gate), is_open=lambda: gate.reason is None)
-            producer.settler.close()
-        with suppress(GateClosed), gate.waiting():
-            await producer.settler.lookup.check_again()
+            group.start_soon(producer.reconcile)
+            await run_pool(workers, work, _doing(producer, stop), is_open=lambda: stop.reason is None)
+            producer.reconciler.close()
+        with suppress(RunStopping), stop.interruptible():
+            await producer.reconciler.billing_log.check_again()
 
-    def _work(self, work: WorkList, gate: Gate) -> Iterator[Work]:
+    def _work(self, work: WorkList, stop: StopSignal) -> Iterator[Work]:
         """All there is to do, piece by piece as workers come free; what makes that impossible ends the run."""
         try:
             yield from work.work()
         except StopRun as reason:
-            gate.close(reason)
+            stop.request(reason)
 
     def _tick(self, done: Record, progress: Progress) -> None:
         which = (done.id, done.index)
@@ -266,20 +266,20 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _doing(producer: "Producer", gate: Gate) -> Callable[[Work], Awaitable[None]]:
+def _doing(producer: "Producer", stop: StopSignal) -> Callable[[Work], Awaitable[None]]:
     """Does one piece of work, whatever kind it is."""
 
     async def do(work: Work) -> None:
         if isinstance(work, Request):
             await producer.request(work)
-        elif isinstance(work, Claim):
-            await producer.claim(work)
-        elif isinstance(work, Doubt):
-            producer.settler.park(work)
+        elif isinstance(work, PaidImage):
+            await producer.deliver(work)
+        elif isinstance(work, UnresolvedAttempt):
+            producer.reconciler.park(work)
         else:
             try:
                 await producer.names.rename(work.item, work.row)
             except StopRun as reason:
-                gate.close(reason)
+                stop.request(reason)
 
     return do

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
-from pipeline.ledger import Books, LedgerReader
+from pipeline.ledger import CostBreakdown, LedgerReader
 from pipeline.manifest import file as manifest
 from pipeline.model import Job, Record
-from pipeline.report.failures import RETRY, Failure, Outcome, failure_lines
+from pipeline.report.failures import RETRY, Failure, RecordCounts, failure_lines
 from pipeline.report.recorded import latest, wanted
 from pipeline.report.summary import (
     MaybePaid,
@@ -103,8 +103,8 @@ class Status:
     lost: tuple[MaybePaid, ...] = ()
     accepted: tuple[MaybePaid, ...] = ()
     unanswered: tuple[MaybePaid, ...] = ()
-    books: Books = field(default_factory=Books)
-    sandbox_books: Books = field(default_factory=Books)
+    books: CostBreakdown = field(default_factory=CostBreakdown)
+    sandbox_books: CostBreakdown = field(default_factory=CostBreakdown)
 
     @property
     def tokens_used(self) -> int:
@@ -197,7 +197,7 @@ def status(source: Job | str | PathLike[str]) -> Status:
 
 
 def _count(found: Status, records: Iterator[Record | None], ledger: LedgerReader) -> None:
-    outcome, played = Outcome(), ledger.sandbox_runs()
+    outcome, played = RecordCounts(), ledger.sandbox_runs()
     for record in records:
         found.images += 1
         if record is None:

@@ -12,7 +12,7 @@ from pipeline.errors import FolderLocked
 from pipeline.ledger import Ledger
 from pipeline.manifest import file as manifest
 from pipeline.model import Job, Record
-from pipeline.output.local import Store, inspect
+from pipeline.output.local import OutputFolder, inspect
 from pipeline.picture import BrokenPicture, Picture
 from pipeline.report.recorded import latest, wanted
 from pipeline.run.workspace import job_or_folder, kept_elsewhere, ledger_path
@@ -156,7 +156,7 @@ def _objection(path: Path, record: Record, check: Check) -> str | None:
 def _distrust(output: Path, state_dir: Path | None, found: Verification) -> None:
     path = ledger_path(output, state_dir)
     try:
-        with Store(output, elsewhere=kept_elsewhere(output, path)), Ledger(path) as ledger:
+        with OutputFolder(output, elsewhere=kept_elsewhere(output, path)), Ledger(path) as ledger:
             for record, _ in found.bad:
                 ledger.distrust(record.key, record.index)
     except FolderLocked:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.download.coding import Codings, TooLarge
 from pipeline.errors import GiveUp, StorageFailed
-from pipeline.output.local import Part, Store
+from pipeline.output.local import OutputFolder, Part
 from pipeline.picture import BrokenPicture, Foreign, Picture, PictureCheck
 
 MOST_OF_A_PAGE = 64 * 1024
@@ -30,7 +30,7 @@ class Arrival:
         cut_off: Whether nothing else is wrong with it but that it ends too early.
     """
 
-    def __init__(self, store: Store, stem: str, max_bytes: int) -> None:
+    def __init__(self, store: OutputFolder, stem: str, max_bytes: int) -> None:
         self._store = store
         self._stem = stem
         self._max_bytes = max_bytes

@@ -17,7 +17,7 @@ MAX_REDIRECTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class DownloadRules:
     """How pictures are fetched.
 
     Attributes:
@@ -45,7 +45,7 @@ class Getter:
         whole: Whether the server has said how long the body is, or where it ends, and that much came.
     """
 
-    def __init__(self, text: str, arrival: Arrival, manners: Manners, locate: Callable[[str], str]) -> None:
+    def __init__(self, text: str, arrival: Arrival, manners: DownloadRules, locate: Callable[[str], str]) -> None:
         """`text` is the URL as the answer has it, `locate` turns that into the one to fetch."""
         self._text = text
         self._arrival = arrival

@@ -16,11 +16,11 @@ from anyio.lowlevel import checkpoint
 
 from pipeline.download import coding
 from pipeline.download.arrival import Arrival
-from pipeline.download.getting import Getter, Manners
+from pipeline.download.getting import DownloadRules, Getter
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed
 from pipeline.generated import EncodedImage, GeneratedImage
 from pipeline.model import SavedImage
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.picture import BrokenPicture, Picture
 
 Decode = Callable[[Path, Picture], Awaitable[None]]
@@ -47,7 +47,7 @@ class Downloads:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        store: Store,
+        store: OutputFolder,
         *,
         max_bytes: int = 50 * 1024 * 1024,
         https_only: bool,
@@ -60,7 +60,7 @@ class Downloads:
         self.store = store
         self.max_bytes = max_bytes
         self.decode = decode
-        self.manners = Manners(session, https_only, min_rate, window, timeout, clock)
+        self.manners = DownloadRules(session, https_only, min_rate, window, timeout, clock)
 
     def transfer(
         self,
@@ -262,7 +262,7 @@ class Transfer:
         part = arrival.part
         assert part is not None, "a picture has bytes"
         name = self._stem + picture.suffix
-        mtime_ns = await part.land(name)
+        mtime_ns = await part.publish(name)
         arrival.part, self._landed = None, True
         return SavedImage(name, picture.mime_type, part.size, arrival.digest, picture.width, picture.height, mtime_ns)
 

@@ -16,13 +16,13 @@ STALLED = 5.0
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _Waiter:
     share: "Share"
     size: int
     granted: anyio.Event = field(default_factory=anyio.Event)
 
 
-class Room:
+class ByteBudget:
     """The budget.
 
     What an answer has taken is its own until it is done with. When all is taken, those that want more wait in turn,
@@ -35,7 +35,7 @@ class Room:
 
     def __init__(self, size: int = SIZE) -> None:
         self._free = size
-        self._line: deque[_Waiting] = deque()
+        self._line: deque[_Waiter] = deque()
         self._over: Share | None = None
 
     def share(self) -> "Share":
@@ -53,7 +53,7 @@ class Room:
         """Give a share so many bytes, as soon as they are to be had."""
         if self.took(share, size):
             return
-        waiting = _Waiting(share, size)
+        waiting = _Waiter(share, size)
         self._line.append(waiting)
         try:
             while not waiting.granted.is_set():
@@ -94,14 +94,14 @@ class Room:
 
 
 class Share:
-    """What one answer holds of a `Room`.
+    """What one answer holds of a `ByteBudget`.
 
     Attributes:
         held: Bytes.
         took_at: When it last took some, in seconds of the event loop's clock.
     """
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: ByteBudget) -> None:
         self._room = room
         self.held = 0
         self.took_at = 0.0

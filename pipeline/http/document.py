@@ -1,7 +1,7 @@
 """An answer's JSON as Python values, at a price in memory that does not depend on what the answer holds.
 
 Pictures inside an answer are strings of many megabytes. They are cut out of the text before it is parsed: the value has
-a mark in their place, and `Document.long` has where in the text they are. What is left must be small, for a million
+a mark in their place, and `JsonDocument.long` has where in the text they are. What is left must be small, for a million
 tiny values take half a gigabyte once they are Python objects.
 """
 
@@ -62,7 +62,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class JsonDocument:
     """A JSON document.
 
     Attributes:
@@ -74,7 +74,7 @@ class Document:
     long: Mapping[str, Span] = field(default_factory=dict)
 
 
-def parse(text: bytes | bytearray) -> Document:
+def parse(text: bytes | bytearray) -> JsonDocument:
     """A JSON document as Python values.
 
     It is read generously, for it may have been paid for: a byte that is not UTF-8 becomes U+FFFD, a number of any
@@ -84,14 +84,14 @@ def parse(text: bytes | bytearray) -> Document:
         ValueError: It is not JSON, is nested deeper than anything sensible, or holds more values than any answer does.
     """
     if len(text) <= SMALL:
-        return Document(_parsed(bytes(text)))
+        return JsonDocument(_parsed(bytes(text)))
     if sum(map(text.count, (b",", b"{", b"[", b'"'))) > MOST_SIGNS:
         raise ValueError("it holds far more values than an answer with pictures does")
     rest, long = _cut(text)
-    return Document(_parsed(rest), long)
+    return JsonDocument(_parsed(rest), long)
 
 
-def readable(document: Document) -> Any:
+def readable(document: JsonDocument) -> Any:
     """Its value with the beginning of each long string where the mark of it stands: what was said, for people."""
     return _unmarked(document.value, document.long) if document.long else document.value
 

@@ -12,7 +12,7 @@ import aiohttp
 import anyio
 
 from pipeline.errors import MaybeBilled, NotSent, PipelineError, UsageError
-from pipeline.http.byte_budget import Room, Share
+from pipeline.http.byte_budget import ByteBudget, Share
 from pipeline.http.redact import without_key
 from pipeline.http.sessions import Sent
 from pipeline.http.unanswered import malformed, why
@@ -38,7 +38,7 @@ class _Incoming:
     whole: bool = False
 
 
-class Client:
+class Transport:
     """The API behind one endpoint.
 
     Attributes:
@@ -52,14 +52,14 @@ class Client:
         endpoint: Endpoint,
         *,
         max_answer: int = MAX_ANSWER,
-        room: Room | None = None,
+        room: ByteBudget | None = None,
     ) -> None:
         self._session = session
         self.url = endpoint.base + PATH
         self.setting = endpoint.setting
         self._key = endpoint.key
         self._max_answer = max_answer
-        self._room = room or Room()
+        self._room = room or ByteBudget()
         # Ours instead of aiohttp's, which would go on while we make an answer wait.
         self._seconds = session.timeout.total or math.inf
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=session.timeout.sock_connect)

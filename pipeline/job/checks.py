@@ -6,8 +6,8 @@ from typing import Any
 
 from pipeline.job import items, synonyms
 from pipeline.job.diagnostics import pydantic_errors
-from pipeline.job.diagnostics.diagnostic import Mistakes, Source
-from pipeline.job.entries import SIZES, Entry, Said
+from pipeline.job.diagnostics.diagnostic import Diagnostics, WrittenAt
+from pipeline.job.entries import SIZES, Entry, EntryValues
 from pipeline.job.yaml.scalars import shown
 from pipeline.providers import catalogue
 from pipeline.providers.image_model import Model
@@ -25,7 +25,7 @@ _OWN_KEYS = {
 
 
 @dataclass(slots=True)
-class Level:
+class Layer:
     """What is checked: an entry or a row, over the level that it inherits from.
 
     Attributes:
@@ -38,18 +38,18 @@ class Level:
     """
 
     entry: Entry
-    own: Said
-    source: Source
-    below: Source
+    own: EntryValues
+    source: WrittenAt
+    below: WrittenAt
     any_model: bool
     columns: tuple[str, ...] = ()
 
-    def where(self, key: str) -> Source:
+    def where(self, key: str) -> WrittenAt:
         """Who answers for a key: the level below, where it said it for a model of its own; else this one."""
         return self.source if getattr(self.own, key) or self.own.model else self.below
 
 
-def check(level: Level, mistakes: Mistakes) -> None:
+def check(level: Layer, mistakes: Diagnostics) -> None:
     """Note everything about an entry that its model does not allow."""
     name = level.entry.said.model or ""
     if not level.entry.model.known and not level.any_model:
@@ -62,7 +62,7 @@ def check(level: Level, mistakes: Mistakes) -> None:
     _seeds(level, mistakes)
 
 
-def _parameters(level: Level, mistakes: Mistakes) -> None:
+def _parameters(level: Layer, mistakes: Diagnostics) -> None:
     parameters, model = level.entry.said.parameters, level.entry.model
     found: list[tuple[str, str, str]] = []
     rest: dict[str, Any] = {}
@@ -102,7 +102,7 @@ def _meant(rest: dict[str, Any], model: Model) -> Iterator[tuple[str, str, str]]
             yield key, message, f"write {own}: in the prompt entry instead of {key}"
 
 
-def _ratios(level: Level, mistakes: Mistakes) -> None:
+def _ratios(level: Layer, mistakes: Diagnostics) -> None:
     model, asked = level.entry.model, level.entry.said.aspect_ratios or ()
     source = level.where("aspect_ratios")
     sized = next((name for name in SIZES if name in level.entry.said.parameters), None)
@@ -121,7 +121,7 @@ def _ratios(level: Level, mistakes: Mistakes) -> None:
             mistakes.add(source.place("aspect_ratios", index), message, cure)
 
 
-def _seeds(level: Level, mistakes: Mistakes) -> None:
+def _seeds(level: Layer, mistakes: Diagnostics) -> None:
     model, seeds, count = level.entry.model, level.entry.said.seeds or (), level.entry.said.count
     source = level.where("seeds")
     if seeds and model.seed_range is None:
@@ -140,7 +140,7 @@ def _seeds(level: Level, mistakes: Mistakes) -> None:
         mistakes.add(where.place("count"), message, f"write count: {len(seeds)} or more, or name fewer seeds")
 
 
-def _once(values: Sequence[object], key: str, source: Source, mistakes: Mistakes) -> None:
+def _once(values: Sequence[object], key: str, source: WrittenAt, mistakes: Diagnostics) -> None:
     seen: set[object] = set()
     for index, value in enumerate(values):
         if value in seen:
@@ -149,7 +149,7 @@ def _once(values: Sequence[object], key: str, source: Source, mistakes: Mistakes
         seen.add(value)
 
 
-def variables(level: Level, mistakes: Mistakes) -> bool:
+def variables(level: Layer, mistakes: Diagnostics) -> bool:
     """Whether every variable of the prompt and of the id has a value; a missing one is noted."""
     said, sound = level.entry.said, True
     source, names = level.where("prompt"), [*said.variables, *level.columns]
@@ -172,7 +172,7 @@ def variables(level: Level, mistakes: Mistakes) -> bool:
     return sound
 
 
-def unused(names: Iterator[str], source: Source, mistakes: Mistakes) -> None:
+def unused(names: Iterator[str], source: WrittenAt, mistakes: Diagnostics) -> None:
     """Note variables that no prompt uses."""
     for name in names:
         cure = f"write {{{name}}} where its value belongs, or remove it"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.job import synonyms, template
 from pipeline.job.diagnostics import pydantic_errors
-from pipeline.job.diagnostics.diagnostic import Mistakes, Source
+from pipeline.job.diagnostics.diagnostic import Diagnostics, WrittenAt
 from pipeline.job.rows import list_rows
 from pipeline.job.rows.columns import KEYS
 from pipeline.job.rows.row import Row
@@ -25,7 +25,7 @@ SIZES = ("image_size", "size")
 
 
 @dataclass(slots=True)
-class Said:
+class EntryValues:
     """What one level of the job says; None where it says nothing. Never changed.
 
     Neither this nor `Entry` is frozen: that would take four times as long to make, and a long job makes millions.
@@ -51,7 +51,7 @@ class Said:
         names = self.prompt.names if self.prompt else ()
         return tuple(dict.fromkeys((*names, *self.id.names))) if isinstance(self.id, Template) else names
 
-    def over(self, below: "Said") -> "Said":
+    def merged_over(self, below: "EntryValues") -> "EntryValues":
         """This level over a lower one.
 
         Parameters and variables are merged, and a parameter set to null is taken out. A level that says the size
@@ -63,7 +63,7 @@ class Said:
             parameters = {name: value for name, value in both.items() if value is not None}
             if any(self.parameters.get(name) is not None for name in SIZES):
                 ratios = ()
-        return Said(
+        return EntryValues(
             id=self.id,
             prompt=self.prompt or below.prompt,
             model=self.model or below.model,
@@ -91,7 +91,7 @@ class Entry:
 
     place: Place
     name: str
-    said: Said
+    said: EntryValues
     file: Path | None = None
     shown: str = ""
     prefix: str | None = None
@@ -103,12 +103,12 @@ class Entry:
         return catalogue.of(self.said.model or "")
 
 
-_NOTHING = Said()
+_NOTHING = EntryValues()
 
 
-def said_by_job(spec: JobSpec) -> Said:
+def said_by_job(spec: JobSpec) -> EntryValues:
     """What the top of the file says for all entries."""
-    return Said(
+    return EntryValues(
         model=spec.model,
         parameters={name: value for name, value in spec.parameters.items() if value is not None},
         aspect_ratios=None if spec.aspect_ratios is None else tuple(spec.aspect_ratios),
@@ -116,7 +116,7 @@ def said_by_job(spec: JobSpec) -> Said:
     )
 
 
-def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
+def said_by_entry(spec: RowSpec, source: WrittenAt, mistakes: Diagnostics) -> EntryValues:
     """What a prompt entry or a row says itself."""
     prompt = None
     if spec.prompt is not None:
@@ -124,7 +124,7 @@ def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
             prompt = template.parse(spec.prompt)
         except template.BadTemplate as error:
             mistakes.add(source.place("prompt"), f"{source.name('prompt')} {error.message}", error.cure)
-    return Said(
+    return EntryValues(
         id=template.parse(spec.id) if spec.id and not {"{", "}"}.isdisjoint(spec.id) else spec.id,
         prompt=prompt,
         model=spec.model,
@@ -136,7 +136,7 @@ def said_by_entry(spec: RowSpec, source: Source, mistakes: Mistakes) -> Said:
     )
 
 
-def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row] | None]:
+def of_rows(entry: Entry, mistakes: Diagnostics) -> Iterator[tuple[Entry, EntryValues, Row] | None]:
     """For each row of an entry's file the entry that it makes and what the row itself says; None for a broken one."""
     assert entry.file is not None
     ids = entry.said.id if isinstance(entry.said.id, Template) else None
@@ -155,7 +155,7 @@ def of_rows(entry: Entry, mistakes: Mistakes) -> Iterator[tuple[Entry, Said, Row
             yield None
         else:
             prefix = entry.said.id if own.id is None and isinstance(entry.said.id, str) else None
-            yield Entry(row.place(), entry.name, own.over(entry.said), prefix=prefix), own, row
+            yield Entry(row.place(), entry.name, own.merged_over(entry.said), prefix=prefix), own, row
 
 
 def _no_prompt(row: Row) -> tuple[str, str]:
@@ -167,7 +167,7 @@ def _no_prompt(row: Row) -> tuple[str, str]:
     return message, "name the column that holds the prompts prompt, or give the entry a prompt with {columns} in it"
 
 
-def _said_by_row(entry: Entry, row: Row, ids: Template | None, mistakes: Mistakes) -> Said | None:
+def _said_by_row(entry: Entry, row: Row, ids: Template | None, mistakes: Diagnostics) -> EntryValues | None:
     """What a row says, or None where that can't be told."""
     own = _own(entry, row, mistakes)
     if own is None:
@@ -187,7 +187,7 @@ def _said_by_row(entry: Entry, row: Row, ids: Template | None, mistakes: Mistake
     return replace(own, variables=values) if values else own
 
 
-def _own(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
+def _own(entry: Entry, row: Row, mistakes: Diagnostics) -> EntryValues | None:
     """What the columns of a row that are keys say, or None where that can't be told."""
     if row.text:
         # A line of text is the prompt, unless the entry has one that the line is a variable of.
@@ -200,7 +200,7 @@ def _own(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
     if len(given) == 1 and isinstance(text := given.get("prompt"), str) and text.strip():
         # Nearly every row of a long file says its prompt and no more.
         try:
-            return Said(prompt=template.parse(text))
+            return EntryValues(prompt=template.parse(text))
         except template.BadTemplate as error:
             mistakes.add(row.place("prompt"), f"{row.name('prompt')} {error.message}", error.cure)
             return None
@@ -212,7 +212,7 @@ def _own(entry: Entry, row: Row, mistakes: Mistakes) -> Said | None:
     return None if "prompt" in given and own.prompt is None else own
 
 
-def _cells(names: tuple[str, ...], row: Row, mistakes: Mistakes) -> dict[str, tuple[str, ...]] | None:
+def _cells(names: tuple[str, ...], row: Row, mistakes: Diagnostics) -> dict[str, tuple[str, ...]] | None:
     """The values of the columns that the prompt or the id uses, or None where one has none."""
     values: dict[str, tuple[str, ...]] = {}
     for name in names:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.job import checks, entries, items
-from pipeline.job.checks import Level
-from pipeline.job.diagnostics.diagnostic import MOST, Enough, Mistakes, Source
-from pipeline.job.entries import Entry, Said
+from pipeline.job.checks import Layer
+from pipeline.job.diagnostics.diagnostic import MOST, Diagnostics, Enough, WrittenAt
+from pipeline.job.entries import Entry, EntryValues
 from pipeline.job.rows.columns import Columns
 from pipeline.job.yaml.scalars import shown
 from pipeline.model import Item
-from pipeline.plan.wanted import Wanted
+from pipeline.plan.wanted import WantedItems
 
 MOST_ITEMS = 1_000_000
 """Items a job may make."""
@@ -25,7 +25,7 @@ _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]|\r(?!\n)
 
 
 @dataclass(slots=True)
-class Walk:
+class Expansion:
     """One walk through all the items.
 
     Attributes:
@@ -40,22 +40,22 @@ class Walk:
 
     sandbox: bool
     any_model: bool
-    mistakes: Mistakes
+    mistakes: Diagnostics
     used: set[str] = field(default_factory=set)
     whole: bool = True
     unused: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: WantedItems = field(default_factory=WantedItems)
     _items: int = 0
     _keys: set[int] = field(default_factory=set)
     _stems: set[int] = field(default_factory=set)
     _again: list[tuple[Item, bool]] = field(default_factory=list)
 
-    def entry(self, entry: Entry, own: Said, source: Source) -> None:
+    def entry(self, entry: Entry, own: EntryValues, source: WrittenAt) -> None:
         """Walk through what one entry makes."""
         used: set[str] = set()
         sound = True
         if entry.file is None:
-            self._concrete(Level(entry, own, source, source, self.any_model), used)
+            self._concrete(Layer(entry, own, source, source, self.any_model), used)
         else:
             sound = self._rows(entry, source, used)
         self.used |= used
@@ -63,7 +63,7 @@ class Walk:
         if sound:
             checks.unused((name for name in own.variables if name not in used), source, self.mistakes)
 
-    def _rows(self, entry: Entry, source: Source, used: set[str]) -> bool:
+    def _rows(self, entry: Entry, source: WrittenAt, used: set[str]) -> bool:
         """Walk through an included file, and tell whether all of it could be read."""
         sound, number, columns = True, 0, Columns()
         used.update(entry.said.names)
@@ -73,7 +73,7 @@ class Walk:
                 sound = False
                 continue
             row_entry, own, row = found
-            level = Level(row_entry, own, row, source, self.any_model, tuple(row.cells))
+            level = Layer(row_entry, own, row, source, self.any_model, tuple(row.cells))
             columns.see(row, level.columns)
             if own.asks:
                 checks.check(level, self.mistakes)
@@ -87,7 +87,7 @@ class Walk:
             self.unused[entry.shown] = tuple(name for name in unused if name in known)
         return sound
 
-    def _concrete(self, level: Level, used: set[str]) -> None:
+    def _concrete(self, level: Layer, used: set[str]) -> None:
         prompt = level.entry.said.prompt
         if prompt is None:
             return
@@ -106,7 +106,7 @@ class Walk:
             if not self.mistakes.problems:
                 self.wanted.add(item)
 
-    def _prompt(self, item: Item, level: Level) -> None:
+    def _prompt(self, item: Item, level: Layer) -> None:
         longest, prompt = level.entry.model.max_prompt, item.prompt
         unsendable = _UNSENDABLE.search(prompt)
         if prompt and not unsendable and (longest is None or len(prompt) <= longest):

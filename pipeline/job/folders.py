@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from pipeline.job.diagnostics import pydantic_errors
-from pipeline.job.diagnostics.diagnostic import Mistakes, Source
+from pipeline.job.diagnostics.diagnostic import Diagnostics, WrittenAt
 from pipeline.job.rows import list_rows
 from pipeline.job.yaml.scalars import shown
 
@@ -67,7 +67,7 @@ def check_encodable(text: str) -> None:
         raise Unusable(message, "set LC_ALL=C.UTF-8 or PYTHONUTF8=1 in the environment") from None
 
 
-def output(path: Path, job: Path, source: Source, example: str, mistakes: Mistakes) -> None:
+def output(path: Path, job: Path, source: WrittenAt, example: str, mistakes: Diagnostics) -> None:
     """Note an output folder that holds other things by its nature: the root, the home, the job's own folder."""
     name, place = source.name("output"), source.place("output")
     try:
@@ -85,7 +85,7 @@ def output(path: Path, job: Path, source: Source, example: str, mistakes: Mistak
         mistakes.add(place, message, f"name a folder for the images alone, for example build/{example}")
 
 
-def include(file: str, job: Path, source: Source, mistakes: Mistakes) -> Path | None:
+def include(file: str, job: Path, source: WrittenAt, mistakes: Diagnostics) -> Path | None:
     """The path of an included file, or None where it may not be included.
 
     It is named from the job's folder and lies in it; a link that lies there may lead anywhere. Where the job file

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from pipeline.job import keys, naming
-from pipeline.job.entries import Entry, Said
+from pipeline.job.entries import Entry, EntryValues
 from pipeline.job.template import Template
 from pipeline.model import Item
 from pipeline.providers import catalogue
@@ -39,7 +39,7 @@ def of_entry(entry: Entry, *, sandbox: bool) -> Iterator[Item]:
             yield Item(key, name, prompt, model.id, ratio, seed, said.parameters, count, sandbox, entry.place)
 
 
-def _prompts(said: Said) -> Iterator[tuple[str, str | None, list[str]]]:
+def _prompts(said: EntryValues) -> Iterator[tuple[str, str | None, list[str]]]:
     """Each prompt, the id for it, and the words for the values in it of the variables that have several."""
     assert said.prompt is not None
     names, own = said.names, said.id

@@ -12,16 +12,16 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.job import checks, entries, files, folders, items, naming, template
-from pipeline.job.checks import Level
+from pipeline.job.checks import Layer
 from pipeline.job.diagnostics import pydantic_errors
-from pipeline.job.diagnostics.diagnostic import Enough, Mistakes, Source
-from pipeline.job.entries import Entry, Said
-from pipeline.job.expansion import Walk
+from pipeline.job.diagnostics.diagnostic import Diagnostics, Enough, WrittenAt
+from pipeline.job.entries import Entry, EntryValues
+from pipeline.job.expansion import Expansion
 from pipeline.job.schema import JobSpec, PromptSpec
 from pipeline.job.yaml import comments, yaml12
 from pipeline.job.yaml.scalars import shown
 from pipeline.job.yaml.syntax import BadYaml
-from pipeline.job.yaml.yaml12 import Document
+from pipeline.job.yaml.yaml12 import YamlDocument
 from pipeline.model import Item, Job, Limits, Place
 from pipeline.plan.fingerprint import digest_of
 
@@ -62,7 +62,7 @@ def load(
     }
     instead = {key: value for key, value in options.items() if value is not None}
     for _ in range(READINGS):
-        mistakes, job = Mistakes(), None
+        mistakes, job = Diagnostics(), None
         before = digest_of(path)
         with suppress(Enough):
             job = _load(path, instead, mistakes)
@@ -80,7 +80,7 @@ def expand(job: Job) -> Iterator[Item]:
     return iter(job.wanted)
 
 
-def _items(entries_: Sequence[Entry], mistakes: Mistakes, *, sandbox: bool) -> Iterator[Item]:
+def _items(entries_: Sequence[Entry], mistakes: Diagnostics, *, sandbox: bool) -> Iterator[Item]:
     """The items of all entries whose variables have values; what is wrong with a row goes to `mistakes`."""
     for entry in entries_:
         concrete = (row[0] for row in entries.of_rows(entry, mistakes) if row) if entry.file else iter([entry])
@@ -94,9 +94,9 @@ def _items(entries_: Sequence[Entry], mistakes: Mistakes, *, sandbox: bool) -> I
 
 @dataclass(frozen=True, slots=True)
 class _Overridden:
-    """The job file with some values given on the command line instead: a `Source` of places."""
+    """The job file with some values given on the command line instead: a `WrittenAt` of places."""
 
-    document: Document
+    document: YamlDocument
     instead: Mapping[str, Any]
 
     def place(self, *path: str | int) -> Place:
@@ -116,7 +116,7 @@ class _Overridden:
         return f"--{below[0] if key == 'limits' else key}".replace("_", "-")
 
 
-def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
+def _load(path: Path, instead: Mapping[str, Any], mistakes: Diagnostics) -> Job:
     document = _read(path, mistakes)
     source = _Overridden(document, instead)
     plain = {key: value for key, value in document.root.plain().items() if not key.startswith(EXTENSION)}
@@ -133,7 +133,7 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
         path=path,
         endpoint=spec.endpoint,
         output=output,
-        limits=Limits(**{name: value for name, value in spec.limits.model_dump().items() if value is not None}),
+        limits=Limits(**spec.limits.given(mistakes.note)),
         wanted=walk.wanted,
         state_dir=state_dir,
         check=spec.check,
@@ -146,7 +146,7 @@ def _load(path: Path, instead: Mapping[str, Any], mistakes: Mistakes) -> Job:
     )
 
 
-def _read(path: Path, mistakes: Mistakes) -> Document:
+def _read(path: Path, mistakes: Diagnostics) -> YamlDocument:
     """The job file's nodes, a mapping."""
     try:
         document = yaml12.read(files.text_of(path, str(path), MOST_BYTES), str(path), mistakes)
@@ -163,7 +163,7 @@ def _read(path: Path, mistakes: Mistakes) -> Document:
     return document
 
 
-def _spec(plain: dict[str, Any], source: Source, mistakes: Mistakes) -> tuple[JobSpec, list[int], set[str]]:
+def _spec(plain: dict[str, Any], source: WrittenAt, mistakes: Diagnostics) -> tuple[JobSpec, list[int], set[str]]:
     """The job as its schema has it, the positions of its prompts in the file, and what the left out ones mention.
 
     What the schema refuses is noted and left out, so that the rest can still be checked.
@@ -205,20 +205,20 @@ def _mended(holder: Any, path: tuple[str | int, ...]) -> bool:
 
 
 def _entries(
-    spec: JobSpec, positions: list[int], mentioned: set[str], path: Path, document: Document, mistakes: Mistakes
-) -> tuple[Walk, dict[Path, str | None]]:
+    spec: JobSpec, positions: list[int], mentioned: set[str], path: Path, document: YamlDocument, mistakes: Diagnostics
+) -> tuple[Expansion, dict[Path, str | None]]:
     """The walk through everything that the prompt entries make; and the files that they include, with their digests."""
     any_model, sandbox = spec.endpoint not in ("aimlapi", "sandbox"), spec.endpoint == "sandbox"
     job, found, sound = entries.said_by_job(spec), [], False
     digests: dict[Path, str | None] = {}
-    walk = Walk(sandbox, any_model, mistakes, used=mentioned)
+    walk = Expansion(sandbox, any_model, mistakes, used=mentioned)
     for position, prompt in zip(positions, spec.prompts, strict=True):
         source = document.at("prompts", position)
         own = entries.said_by_entry(prompt, source, mistakes)
-        entry = _entry(prompt, own.over(job), source, path, mistakes)
+        entry = _entry(prompt, own.merged_over(job), source, path, mistakes)
         if own.asks or not sound:
             known = len(mistakes.problems)
-            checks.check(Level(entry, own, source, document, any_model), mistakes)
+            checks.check(Layer(entry, own, source, document, any_model), mistakes)
             # What holds for one entry that says nothing of its own holds for all of them.
             sound = sound or (not own.asks and len(mistakes.problems) == known)
         if prompt.prompt is not None and own.prompt is None:
@@ -230,13 +230,13 @@ def _entries(
             found.append(entry)
         else:
             walk.whole = False
-    walk.clashes(_items(found, Mistakes(), sandbox=sandbox))
+    walk.clashes(_items(found, Diagnostics(), sandbox=sandbox))
     if walk.whole:
         checks.unused((name for name in job.variables if name not in walk.used), document, mistakes)
     return walk, digests
 
 
-def _entry(spec: PromptSpec, said: Said, source: Document, path: Path, mistakes: Mistakes) -> Entry:
+def _entry(spec: PromptSpec, said: EntryValues, source: YamlDocument, path: Path, mistakes: Diagnostics) -> Entry:
     if spec.file is None:
         if spec.encoding is not None:
             message = f"{source.name('encoding')} belongs to an included file"
@@ -255,7 +255,7 @@ def _name(spec: JobSpec, path: Path) -> str:
     return spec.name or (stem if naming.id_problem(stem) is None else naming.slug(stem) or "job")
 
 
-def _output(spec: JobSpec, path: Path, source: Source, mistakes: Mistakes, *, literal: bool) -> Path:
+def _output(spec: JobSpec, path: Path, source: WrittenAt, mistakes: Diagnostics, *, literal: bool) -> Path:
     """The output folder; on the command line (`literal`) the shell has put in what its `$NAME` stand for."""
     name = _name(spec, path)
     if spec.output is None:
@@ -267,7 +267,7 @@ def _output(spec: JobSpec, path: Path, source: Source, mistakes: Mistakes, *, li
     return output
 
 
-def _folder(text: str, key: str, source: Source, mistakes: Mistakes) -> Path | None:
+def _folder(text: str, key: str, source: WrittenAt, mistakes: Diagnostics) -> Path | None:
     """A folder that the job names, or None where it can't be used, which is noted."""
     try:
         return folders.folder(text, os.environ)

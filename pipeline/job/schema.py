@@ -5,6 +5,7 @@ or another entry.
 """
 
 import re
+from collections.abc import Callable
 from inspect import cleandoc
 from typing import Annotated, Any, Literal
 
@@ -70,6 +71,19 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+RetryBudgetUsd = Annotated[float, Field(ge=0, le=10**6), BeforeValidator(values.number)]
+Span = Annotated[float, Field(ge=0, le=86_400), BeforeValidator(values.span), _SPAN]
+OnUnknownOutcome = Annotated[Literal["retry", "hold"], BeforeValidator(values.text)]
+
+FORMER_LIMITS = {"budget_lost": "retry_paid_budget_usd", "settle": "billing_lag", "on_maybe": "on_unknown_outcome"}
+"""Names that limits had until 0.1: they are read for one version more, with a note."""
+
+
+def _former(name: str) -> Any:
+    """A field that only remembers a former name, kept out of what editors offer."""
+    return Field(default=None, description=f"The former name of `{name}`.", json_schema_extra={"deprecated": True})
+
+
 class LimitsSpec(_Strict):
     """How fast, how much and how long a run may go; `model.Limits` says what each means."""
 
@@ -79,15 +93,30 @@ class LimitsSpec(_Strict):
     budget_tokens: Annotated[int, Field(ge=1, le=10**15), BeforeValidator(values.whole)] | None = None
     budget_usd: Annotated[float, Field(gt=0, le=10**9), BeforeValidator(values.number)] | None = None
     budget_window: Annotated[float, Field(gt=0, le=3660 * 86_400), BeforeValidator(values.span), _SPAN] | None = None
-    budget_lost: Annotated[float, Field(ge=0, le=10**6), BeforeValidator(values.number)] | None = None
-    settle: Annotated[float, Field(ge=0, le=86_400), BeforeValidator(values.span), _SPAN] | None = None
-    on_maybe: Annotated[Literal["retry", "hold"], BeforeValidator(values.text)] | None = None
+    retry_paid_budget_usd: RetryBudgetUsd | None = None
+    billing_lag: Span | None = None
+    on_unknown_outcome: OnUnknownOutcome | None = None
     attempts: Annotated[int, Field(ge=1, le=20), BeforeValidator(values.whole)] | None = None
     unusable_answers: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(values.whole)] | None = None
     request_timeout: Annotated[float, Field(gt=0, le=3600), BeforeValidator(values.span), _SPAN] | None = None
     grace: Annotated[float, Field(ge=0, le=3600), BeforeValidator(values.span), _SPAN] | None = None
     patience: Annotated[float, Field(ge=0, le=86_400), BeforeValidator(values.span), _SPAN] | None = None
     max_image_bytes: Annotated[int, Field(ge=1024, le=2**30), BeforeValidator(values.whole)] | None = None
+
+    budget_lost: RetryBudgetUsd | None = _former("retry_paid_budget_usd")
+    settle: Span | None = _former("billing_lag")
+    on_maybe: OnUnknownOutcome | None = _former("on_unknown_outcome")
+
+    def given(self, note: Callable[[str], None]) -> dict[str, Any]:
+        """The limits that the job sets, by the names of `Limits`; `note` is told of each that has its former name."""
+        limits = {name: value for name, value in self.model_dump().items() if value is not None}
+        for old, new in FORMER_LIMITS.items():
+            if old in limits:
+                value = limits.pop(old)
+                read = f"is not read, since {new} is given too" if new in limits else "is read for one version more"
+                note(f"limits.{old} is called {new} now: the old name {read}")
+                limits.setdefault(new, value)
+        return limits
 
 
 class RowSpec(_Strict):

@@ -2,7 +2,7 @@
 
 from pipeline.ledger.reading import LedgerReader
 from pipeline.ledger.refusals import ELSEWHERE
-from pipeline.ledger.rows import Attempt, Books, ImageRow, Known, Recipe
+from pipeline.ledger.rows import Attempt, CostBreakdown, ImageRow, Known, Recipe
 from pipeline.ledger.writing import Ledger
 
-__all__ = ["ELSEWHERE", "Attempt", "Books", "ImageRow", "Known", "Ledger", "LedgerReader", "Recipe"]
+__all__ = ["ELSEWHERE", "Attempt", "CostBreakdown", "ImageRow", "Known", "Ledger", "LedgerReader", "Recipe"]

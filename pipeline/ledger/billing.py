@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import StorageFailed
 from pipeline.ledger.refusals import REFUSALS, storage_failed
-from pipeline.ledger.rows import Attempt, Books, columns
+from pipeline.ledger.rows import Attempt, CostBreakdown, columns
 
 ATTEMPT = columns(Attempt)
 WITHOUT_ANSWER = ATTEMPT.replace("answer", "NULL AS answer")
@@ -180,7 +180,7 @@ class BillingReader:
         rows = self._read("SELECT id FROM attempts WHERE inference_id = ? LIMIT 1", (inference_id,))
         return rows[0][0] if rows else None
 
-    def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> Books:
+    def books(self, *, run: str | None = None, base: str | None = None, sandbox: bool | None = None) -> CostBreakdown:
         """What the attempts of one run, of all that went to one base, or of all have cost.
 
         Args:
@@ -193,7 +193,7 @@ class BillingReader:
         delivered, undelivered, filtered, gone, unresolved = (
             found.get(kind, (0, 0, 0, 0)) for kind in ("delivered", "undelivered", "filtered", "lost", "unresolved")
         )
-        return Books(
+        return CostBreakdown(
             delivered=delivered[1] - delivered[2] - delivered[3],
             undelivered=undelivered[1] + delivered[3],
             filtered=filtered[1],

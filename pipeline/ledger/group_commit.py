@@ -42,7 +42,7 @@ class _Batch:
     over: anyio.Event = field(default_factory=anyio.Event)
 
 
-class Committer:
+class GroupCommit:
     """Commits what many tasks write to one connection.
 
     All methods are for the event loop's thread, or for the only thread where there is no loop.

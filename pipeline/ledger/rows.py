@@ -229,7 +229,7 @@ class ImageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class CostBreakdown:
     """What some attempts have cost, so that nothing is left out: the five add up to all that was or may be billed.
 
     Attributes:

@@ -47,9 +47,9 @@ class Ledger(LedgerReader):
             self._writer.close()
             raise
         # Imported here: whoever only reads needs no event loop.
-        from pipeline.ledger.group_commit import Committer
+        from pipeline.ledger.group_commit import GroupCommit
 
-        self._committer = Committer(self._writer, path)
+        self._committer = GroupCommit(self._writer, path)
         self.run: str | None = None
         """The run that writes, once one has begun."""
 

@@ -20,7 +20,7 @@ TOLD_EVERY = 300.0
 """Seconds after which an outage that goes on is told of again."""
 
 
-class Outage:
+class CircuitBreaker:
     """Knows whether the provider is out."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Outage:
         """Seconds until the run gives up, if the provider stays as it is."""
         return self._patience if self._since is None else max(0.0, self._since + self._patience - self._clock())
 
-    async def turn(self) -> bool:
+    async def allow(self) -> bool:
         """Return at once while all is well; during an outage wait until it is over, or go as its next probe.
 
         It is asked last, right before a request leaves: whatever waited for anything else when the outage began would
@@ -84,7 +84,7 @@ class Outage:
                 await self._closed.wait()
         return waited
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """The provider has answered as it should: whoever waits goes on at once."""
         self._failures = 0
         self._items.clear()
@@ -93,7 +93,7 @@ class Outage:
             self._closed.set()
             self._closed = anyio.Event()
 
-    def failed(self, item: str, error: NotSent | Unavailable) -> bool:
+    def record_failure(self, item: str, error: NotSent | Unavailable) -> bool:
         """The provider could not be reached, or failed.
 
         Returns:

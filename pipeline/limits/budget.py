@@ -103,7 +103,7 @@ class Budget:
         )
 
 
-class LostBudget:
+class RetryPaidBudget:
     """What a run may spend on asking again for what was, or may have been, billed without an answer.
 
     Attributes:

@@ -17,7 +17,7 @@ CUT_OFF = (
 )
 
 
-class Cuts:
+class IdleTimeoutDetector:
     """The times after which the latest requests were cut off."""
 
     def __init__(self) -> None:

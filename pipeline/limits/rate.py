@@ -1,9 +1,9 @@
-"""When the next request may go out (`Pace`) and how many may be out at once (`Throttle`).
+"""When the next request may go out (`RateLimiter`) and how many may be out at once (`ConcurrencyLimiter`).
 
-`Pace` is a generic cell rate algorithm (ITU-T I.371, appendix I): each request has a slot, a slot is one interval after
-the one before, and whoever comes late may catch up by a bounded part of what was missed. Slots are absolute times, so
-nothing drifts; nothing is sent in a burst, because a server's bucket need not be full when ours is. Where no rate is
-known there are no slots until the server refuses; from then on its refusals teach one.
+`RateLimiter` is a generic cell rate algorithm (ITU-T I.371, appendix I): each request has a slot, a slot is one
+interval after the one before, and whoever comes late may catch up by a bounded part of what was missed. Slots are
+absolute times, so nothing drifts; nothing is sent in a burst, because a server's bucket need not be full when ours is.
+Where no rate is known there are no slots until the server refuses; from then on its refusals teach one.
 """
 
 import time
@@ -38,7 +38,7 @@ FIRST = 8
 """Requests in flight at once to begin with, where nobody knows what the server bears."""
 
 
-class _Lessons:
+class RateEstimator:
     """The interval between turns that a server of unknown rate seems to bear.
 
     From the end of one pause to the end of the next it let in so many requests: that is a rate it bears, though maybe
@@ -81,7 +81,7 @@ class _Lessons:
         self._learned = min(borne, cut, _SLOWEST)
 
 
-class Pace:
+class RateLimiter:
     """The rate at which requests go out, for all workers together.
 
     Every attempt takes a turn. Turns are given in the order in which they were asked for.
@@ -96,7 +96,7 @@ class Pace:
         room = _BURST - interval - _JITTER
         self._interval = interval * _MARGIN + (_JITTER if room < 0 else 0.0)
         self._catch_up = max(room, 0.0) / 2 if interval else 0.0
-        self._lessons = None if per_minute else _Lessons()
+        self._lessons = None if per_minute else RateEstimator()
         self._clock = clock
         self._sleep = sleep
         self._next = 0.0
@@ -104,7 +104,7 @@ class Pace:
         self._backoff = 0.0
         self._head = anyio.Lock(fast_acquire=True)
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait for this request's turn."""
         # Only the first in line sleeps; it looks again after each sleep, since a pause may have begun meanwhile.
         arrived = self._clock()
@@ -153,7 +153,7 @@ class Pace:
         self._backoff = 0.0
 
 
-class Throttle:
+class ConcurrencyLimiter:
     """How many requests are in flight at once: `most`, or where the server's limit is unknown what it bears.
 
     Half as many after a refusal, one more after as many successes as are allowed at once (additive increase,

@@ -15,12 +15,12 @@ import anyio.to_thread
 
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Item, SavedImage
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 
 SUFFIXES = (".png", ".jpg", ".webp")
 
 
-def obstacles(store: Store, item: Item, indexes: Iterable[int]) -> Iterator[str]:
+def obstacles(store: OutputFolder, item: Item, indexes: Iterable[int]) -> Iterator[str]:
     """What stands where images of an item are to land, with any suffix, and is neither a file nor a link to one.
 
     Raises:
@@ -32,7 +32,7 @@ def obstacles(store: Store, item: Item, indexes: Iterable[int]) -> Iterator[str]
                 yield f"{store.root / path} is {found}"
 
 
-class NameKeeper:
+class FileNamer:
     """Gives each image of the job its name in the output folder.
 
     Files are hashed, linked and made durable in worker threads: the event loop goes on meanwhile, and images of
@@ -42,7 +42,7 @@ class NameKeeper:
         renamed: Files that got another name because the job wants it.
     """
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: OutputFolder, ledger: Ledger) -> None:
         self._store = store
         self._ledger = ledger
         # A lock is dropped as soon as nobody holds it or waits for it.
@@ -50,7 +50,7 @@ class NameKeeper:
         self._kept: set[str] = set()
         self.renamed = 0
 
-    async def make_room(self, item: Item, index: int) -> None:
+    async def archive_existing(self, item: Item, index: int) -> None:
         """Keep aside whatever bears the name that this image is about to take.
 
         Raises:
@@ -100,7 +100,7 @@ class NameKeeper:
         await self._ledger.renamed(item, row, new)
         await anyio.to_thread.run_sync(self._store.remove, old)
         self.renamed += 1
-        self.sweep(item, row.idx, new)
+        self.drop_archived(item, row.idx, new)
 
     @asynccontextmanager
     async def _alone_with(self, *stems: str) -> AsyncIterator[None]:
@@ -110,7 +110,7 @@ class NameKeeper:
                 await stack.enter_async_context(self._locks.setdefault(stem, anyio.Lock()))
             yield
 
-    def sweep(self, item: Item, index: int, path: str) -> None:
+    def drop_archived(self, item: Item, index: int, path: str) -> None:
         """Remove what bears this image's name with another suffix, where it has been kept aside."""
         stem = item.stem(index)
         for other in (stem + suffix for suffix in SUFFIXES):

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from pipeline.ledger import Attempt, ImageRow
-from pipeline.model import Claim, Doubt, Item, Request
+from pipeline.model import Item, PaidImage, Request, UnresolvedAttempt
 
 
 class Reason(StrEnum):
@@ -71,21 +71,21 @@ class Decision:
         reasons: For each index, why.
         ask: Indexes to ask the API for.
         fetch: Pictures that are paid for and need only a download.
-        doubts: Requests that may have been, or were, billed without an answer; they must be settled first.
+        unresolved: Requests that may have been, or were, billed without an answer; they must be settled first.
         rename: Rows whose sound file bears another name than the job wants now.
     """
 
     item: Item
     reasons: Mapping[int, Reason]
     ask: tuple[int, ...] = ()
-    fetch: tuple[Claim, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    fetch: tuple[PaidImage, ...] = ()
+    unresolved: tuple[UnresolvedAttempt, ...] = ()
     rename: tuple[ImageRow, ...] = ()
 
     @property
     def images_to_make(self) -> int:
-        """How many images will be asked for or downloaded, if doubts turn out well."""
-        return len(self.ask) + len(self.fetch) + sum(len(doubt.request.indexes) for doubt in self.doubts)
+        """How many images will be asked for or downloaded, if the unresolved ones turn out well."""
+        return len(self.ask) + len(self.fetch) + sum(len(case.request.indexes) for case in self.unresolved)
 
 
 def limited(decision: Decision, left: int) -> Decision:
@@ -94,17 +94,17 @@ def limited(decision: Decision, left: int) -> Decision:
         return decision
     fetch = decision.fetch[:left]
     ask = decision.ask[: left - len(fetch)]
-    dropped = set(decision.ask[len(ask) :]) | {claim.index for claim in decision.fetch[len(fetch) :]}
+    dropped = set(decision.ask[len(ask) :]) | {paid.index for paid in decision.fetch[len(fetch) :]}
     left -= len(fetch) + len(ask)
-    doubts: list[Doubt] = []
-    for doubt in decision.doubts:
-        if len(doubt.request.indexes) <= left:
-            doubts.append(doubt)
-            left -= len(doubt.request.indexes)
+    unresolved: list[UnresolvedAttempt] = []
+    for case in decision.unresolved:
+        if len(case.request.indexes) <= left:
+            unresolved.append(case)
+            left -= len(case.request.indexes)
         else:
-            dropped |= set(doubt.request.indexes)
+            dropped |= set(case.request.indexes)
     reasons = {index: Reason.LEFT_OUT if index in dropped else reason for index, reason in decision.reasons.items()}
-    return Decision(decision.item, reasons, ask, fetch, tuple(doubts), decision.rename)
+    return Decision(decision.item, reasons, ask, fetch, tuple(unresolved), decision.rename)
 
 
 def is_forced(decision: Decision) -> bool:
@@ -118,11 +118,11 @@ def requests(item: Item, ask: Sequence[int], forced: bool, most: int) -> Iterato
         yield Request(item, tuple(ask[start : start + most]), forced)
 
 
-def doubt_of(item: Item, indexes: Sequence[int], attempt: Attempt) -> Doubt:
+def unresolved_attempt(item: Item, indexes: Sequence[int], attempt: Attempt) -> UnresolvedAttempt:
     """An attempt that may have been, or was, billed without an answer, as what it leaves to find out."""
     verdict: Literal["open", "lost", "unproven"] = "lost" if attempt.state == "lost" else "unproven"
     price = attempt.price if attempt.tokens is None else attempt.tokens
-    return Doubt(
+    return UnresolvedAttempt(
         Request(item, tuple(indexes)),
         attempt.id,
         attempt.created_at,

@@ -11,8 +11,8 @@ from typing import Literal
 from pipeline.errors import GiveUp
 from pipeline.generated import GeneratedImage
 from pipeline.ledger import Attempt, ImageRow, Known, LedgerReader, Recipe
-from pipeline.model import Claim, Item
-from pipeline.plan.decision import ABSENT, SETTLED, Decision, Reason, Selection, doubt_of, limited
+from pipeline.model import Item, PaidImage
+from pipeline.plan.decision import ABSENT, SETTLED, Decision, Reason, Selection, limited, unresolved_attempt
 
 FileState = Literal["sound", "missing", "damaged"]
 
@@ -77,35 +77,39 @@ class Planner:
         rows, attempts = known.images, known.attempts
         reasons: dict[int, Reason] = {}
         ask: list[int] = []
-        fetch: list[Claim] = []
+        fetch: list[PaidImage] = []
         rename: list[ImageRow] = []
-        doubted: dict[str, list[int]] = {}
+        unresolved_images: dict[str, list[int]] = {}
         for index in range(item.count):
             row = rows.get(index)
             reason = self._reason(item, row, known)
-            claim = self._claim(item, index, row, attempts, reason)
-            if not (row or claim or self._is_insisted) and _is_accepted(index, attempts):
+            paid = self._paid_image(item, index, row, attempts, reason)
+            if not (row or paid or self._is_insisted) and _is_accepted(index, attempts):
                 reason = Reason.ACCEPTED
-            if claim:
-                fetch.append(claim)
+            if paid:
+                fetch.append(paid)
                 reason = reason if reason in _FETCHED_AGAIN else Reason.PAID
-            elif reason not in SETTLED and (doubtful := self._doubtful(index, row, attempts)):
-                doubted.setdefault(doubtful.id, []).append(index)
-                reason = Reason.DOUBT if doubtful.open else Reason.LOST
+            elif reason not in SETTLED and (found := self._unresolved(index, row, attempts)):
+                unresolved_images.setdefault(found.id, []).append(index)
+                reason = Reason.DOUBT if found.open else Reason.LOST
             elif reason not in SETTLED:
                 ask.append(index)
             elif reason is Reason.UNCHANGED and row and row.path and _misnamed(row.path, item.stem(index)):
                 rename.append(row)
             reasons[index] = reason
-        doubts = tuple(doubt_of(item, doubted[attempt.id], attempt) for attempt in attempts if attempt.id in doubted)
-        return Decision(item, reasons, tuple(ask), tuple(fetch), doubts, tuple(rename))
+        unresolved = tuple(
+            unresolved_attempt(item, unresolved_images[attempt.id], attempt)
+            for attempt in attempts
+            if attempt.id in unresolved_images
+        )
+        return Decision(item, reasons, tuple(ask), tuple(fetch), unresolved, tuple(rename))
 
     @property
     def _is_insisted(self) -> bool:
         """Whether a person wants to have asked again what would otherwise wait."""
         return self.selection.force or self.selection.retry_failed
 
-    def _doubtful(self, index: int, row: ImageRow | None, attempts: Sequence[Attempt]) -> Attempt | None:
+    def _unresolved(self, index: int, row: ImageRow | None, attempts: Sequence[Attempt]) -> Attempt | None:
         """The newest attempt for an image, where nobody knows if it was billed, or nobody acted on knowing it."""
         newest = next((attempt for attempt in reversed(attempts) if index in attempt.indexes), None)
         if newest is None or newest.open:
@@ -144,9 +148,9 @@ class Planner:
         newest = next((attempt for attempt in reversed(attempts) if row.idx in attempt.indexes), None)
         return newest is not None and self.ledger.base_of(newest.id) != self.asked_at
 
-    def _claim(
+    def _paid_image(
         self, item: Item, index: int, row: ImageRow | None, attempts: Sequence[Attempt], reason: Reason
-    ) -> Claim | None:
+    ) -> PaidImage | None:
         """The picture in the newest paid answer that covers this image, where there is one to be had.
 
         Three cases: 1. The file is gone, its download may still succeed, or a person wants it tried again: every answer
@@ -160,7 +164,7 @@ class Planner:
         if row and not fetched_again:
             covering = covering[row.attempts :]
         found = [
-            Claim(item, index, picture, attempt.id, paid_at=attempt.created_at)
+            PaidImage(item, index, picture, attempt.id, paid_at=attempt.created_at)
             for attempt in reversed(covering)
             if (picture := self._picture(attempt, index)) is not None
         ]
@@ -174,7 +178,7 @@ class Planner:
             replaces=replaces,
             overdue=failed and replaces,
             insisted=reason is Reason.FORCED or (failed and self.selection.retry_failed),
-            again=row is not None and not failed and not fetched_again,
+            is_remake=row is not None and not failed and not fetched_again,
             others=tuple(others),
         )
 

@@ -36,7 +36,7 @@ CREATE TABLE urgent (until REAL NOT NULL, seq INTEGER NOT NULL, step TEXT NOT NU
 _COLUMNS = 'key, id, prompt, model, aspect_ratio, seed, parameters, count, sandbox, file, line, "column"'
 
 
-class Wanted:
+class WantedItems:
     """The items of one job, in its order, each with its number from 1 on; and what a plan leaves to do about them.
 
     Raises:

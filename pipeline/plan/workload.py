@@ -13,12 +13,12 @@ from typing import Any
 from pipeline.errors import UsageError
 from pipeline.http.signed_urls import expires_at
 from pipeline.ledger import ImageRow, LedgerReader
-from pipeline.model import Claim, Doubt, Item, Request
+from pipeline.model import Item, PaidImage, Request, UnresolvedAttempt
 from pipeline.output.filenames import SUFFIXES
 from pipeline.output.local import is_there
-from pipeline.plan.decision import Decision, doubt_of, is_forced, requests
+from pipeline.plan.decision import Decision, is_forced, requests, unresolved_attempt
 from pipeline.plan.planner import Planner
-from pipeline.plan.wanted import AT_ONCE, Wanted
+from pipeline.plan.wanted import AT_ONCE, WantedItems
 from pipeline.providers import catalogue
 from pipeline.text import plural
 
@@ -31,7 +31,7 @@ class Rename:
     row: ImageRow
 
 
-Work = Request | Claim | Doubt | Rename
+Work = Request | PaidImage | UnresolvedAttempt | Rename
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class WorkList:
         renames: Sound files that must bear another name.
     """
 
-    wanted: Wanted
+    wanted: WantedItems
     planner: Planner
     check: Callable[[Iterator[Decision]], Iterable[Decision]] = iter
     images: int = 0
@@ -81,34 +81,34 @@ class WorkList:
             StorageFailed: The ledger or the list can't be read.
         """
         for item, step in self.wanted.urgent():
-            yield from self._claims(item, [json.loads(step)])
+            yield from self._paid_images(item, [json.loads(step)])
         for item, text in self.wanted.work():
             steps = json.loads(text)
             if steps["rename"]:
                 rows = self.planner.ledger.images(item.key)
                 yield from (Rename(item, rows[index]) for index in steps["rename"] if index in rows)
-            yield from self._claims(item, steps["fetch"])
-            yield from self._doubts(item, steps["doubts"])
+            yield from self._paid_images(item, steps["fetch"])
+            yield from self._unresolved(item, steps["unresolved"])
             yield from requests(item, steps["ask"], steps["forced"], catalogue.of(item.model).max_images)
 
     def _add(self, seq: int, decision: Decision) -> None:
-        item, doubted = decision.item, sum(len(doubt.request.indexes) for doubt in decision.doubts)
+        item, unresolved_images = decision.item, sum(len(case.request.indexes) for case in decision.unresolved)
         self.images += decision.images_to_make
         self.renames += len(decision.rename)
-        self.asked += len(decision.ask) + doubted
-        self.tokens += (len(decision.ask) + doubted) * (catalogue.of(item.model).price or 0)
+        self.asked += len(decision.ask) + unresolved_images
+        self.tokens += (len(decision.ask) + unresolved_images) * (catalogue.of(item.model).price or 0)
         fetch = []
-        for claim in decision.fetch:
-            until = expires_at(claim.image.url or "")
+        for paid in decision.fetch:
+            until = expires_at(paid.image.url or "")
             if until is None:
-                fetch.append(_step(claim))
+                fetch.append(_step(paid))
             else:
-                self._urgent.append((until, seq, json.dumps(_step(claim))))
+                self._urgent.append((until, seq, json.dumps(_step(paid))))
         steps: dict[str, Any] = {
             "ask": decision.ask,
             "forced": is_forced(decision),
             "fetch": fetch,
-            "doubts": [(doubt.attempt, doubt.request.indexes) for doubt in decision.doubts],
+            "unresolved": [(case.attempt, case.request.indexes) for case in decision.unresolved],
             "rename": [row.idx for row in decision.rename],
         }
         self._rows.append((seq, json.dumps(steps)))
@@ -120,30 +120,30 @@ class WorkList:
         self.wanted.add_urgent(self._urgent)
         self._rows, self._urgent = [], []
 
-    def _claims(self, item: Item, steps: Sequence[list[Any]]) -> Iterator[Claim]:
+    def _paid_images(self, item: Item, steps: Sequence[list[Any]]) -> Iterator[PaidImage]:
         for index, attempts, replaces, overdue, again, insisted in steps:
-            found = [claim for id_ in attempts if (claim := self._claim(item, index, id_)) is not None]
+            found = [paid for id_ in attempts if (paid := self._paid_image(item, index, id_)) is not None]
             if found:
                 first, *others = found
-                yield Claim(
+                yield PaidImage(
                     item, index, first.image, first.attempt, replaces, overdue, again, insisted,
                     paid_at=first.paid_at, others=tuple(others),
                 )  # fmt: skip
 
-    def _claim(self, item: Item, index: int, id_: str) -> Claim | None:
+    def _paid_image(self, item: Item, index: int, id_: str) -> PaidImage | None:
         attempt = self.planner.ledger.attempt(id_)
         if attempt is None:
             return None
         pictures, position = self.planner.pictures(attempt), attempt.indexes.index(index)
         if position >= len(pictures):
             return None
-        return Claim(item, index, pictures[position], attempt.id, paid_at=attempt.created_at)
+        return PaidImage(item, index, pictures[position], attempt.id, paid_at=attempt.created_at)
 
-    def _doubts(self, item: Item, doubts: Sequence[tuple[str, Sequence[int]]]) -> Iterator[Doubt]:
-        for id_, indexes in doubts:
+    def _unresolved(self, item: Item, unresolved: Sequence[tuple[str, Sequence[int]]]) -> Iterator[UnresolvedAttempt]:
+        for id_, indexes in unresolved:
             attempt = self.planner.ledger.attempt(id_)
             if attempt is not None:
-                yield doubt_of(item, indexes, attempt)
+                yield unresolved_attempt(item, indexes, attempt)
 
 
 def spare_paid_pictures(work: WorkList, ledger: LedgerReader, output: Path, *, elsewhere: bool = False) -> None:
@@ -188,6 +188,6 @@ def _is_placeholder(row: ImageRow, ledger: LedgerReader) -> bool:
     return attempt is not None and attempt.made_by is not None
 
 
-def _step(claim: Claim) -> list[Any]:
-    attempts = [claim.attempt, *(other.attempt for other in claim.others)]
-    return [claim.index, attempts, claim.replaces, claim.overdue, claim.again, claim.insisted]
+def _step(paid: PaidImage) -> list[Any]:
+    attempts = [paid.attempt, *(other.attempt for other in paid.others)]
+    return [paid.index, attempts, paid.replaces, paid.overdue, paid.is_remake, paid.insisted]

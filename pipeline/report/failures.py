@@ -46,7 +46,7 @@ class Failure:
         return f"    {printable(self.id)}{which}: {self.cause}: {one_line(self.error or 'no reason is known', LONGEST)}"
 
 
-class Outcome:
+class RecordCounts:
     """Counts the records of a job's images: what is there, what is not, and the first failures by name.
 
     Attributes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.ledger import Attempt, Books
+from pipeline.ledger import Attempt, CostBreakdown
 from pipeline.model import CREDITS_PER_USD
 from pipeline.report.charges import Unrecorded
 from pipeline.report.failures import RETRY, Failure, failure_lines
@@ -96,7 +96,7 @@ class Summary:
     not_remade: int = 0
     maybe_billed: tuple[MaybePaid, ...] = ()
     lost: tuple[MaybePaid, ...] = ()
-    books: Books = field(default_factory=Books)
+    books: CostBreakdown = field(default_factory=CostBreakdown)
     unrecorded: Unrecorded | None = None
     seconds: float = 0.0
 
@@ -198,7 +198,7 @@ def cost_line(
     return "; ".join(parts)
 
 
-def books_line(books: Books, *, sandbox: bool = False) -> str:
+def books_line(books: CostBreakdown, *, sandbox: bool = False) -> str:
     """What was billed, by what became of it, as a person reads it: an equation that must hold."""
     names = ("delivered", *(("undelivered",) if books.undelivered else ()), "filtered", "lost", "unresolved")
     parts = (f"{grouped(getattr(books, name))} {name}" for name in names)
@@ -208,13 +208,13 @@ def books_line(books: Books, *, sandbox: bool = False) -> str:
     return f"{what}: {grouped(books.billed)} tokens = {' + '.join(parts)}{listed}"
 
 
-def books_dict(books: Books) -> dict[str, int]:
+def books_dict(books: CostBreakdown) -> dict[str, int]:
     """The same as JSON can hold it."""
     names = ("delivered", "undelivered", "filtered", "lost", "unresolved", "billed", "answers", "unknown_cost")
     return {name: getattr(books, name) for name in names}
 
 
-def undelivered_lines(books: Books, *, sandbox: bool = False) -> list[str]:
+def undelivered_lines(books: CostBreakdown, *, sandbox: bool = False) -> list[str]:
     """Pictures that are paid for and were never fetched, as a person reads it; none of it in a `sandbox`."""
     if sandbox or not books.undelivered:
         return []

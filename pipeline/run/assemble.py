@@ -11,23 +11,23 @@ import anyio.to_thread
 
 from pipeline.download import Decode, Downloads
 from pipeline.http import sessions
-from pipeline.http.transport import PATH, Client
+from pipeline.http.transport import PATH, Transport
 from pipeline.ledger import Ledger
-from pipeline.limits.breaker import Outage
-from pipeline.limits.budget import Budget, LostBudget, cap_of
-from pipeline.limits.rate import Pace, Throttle
-from pipeline.limits.stop import Gate
+from pipeline.limits.breaker import CircuitBreaker
+from pipeline.limits.budget import Budget, RetryPaidBudget, cap_of
+from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
+from pipeline.limits.stop import StopSignal
 from pipeline.limits.unusable import UnusableStreak
 from pipeline.model import Limits, Record
-from pipeline.output.filenames import NameKeeper
-from pipeline.output.local import Store
+from pipeline.output.filenames import FileNamer
+from pipeline.output.local import OutputFolder
 from pipeline.picture import Picture
 from pipeline.providers import catalogue
 from pipeline.providers.aimlapi.account import Account
 from pipeline.run.attempt import Asker
+from pipeline.run.billing_log import BillingLog
 from pipeline.run.item import Producer
-from pipeline.run.lookup import Lookup
-from pipeline.run.reconcile import SETTLE, SETTLE_IN_SANDBOX, Settler
+from pipeline.run.reconcile import SETTLE, SETTLE_IN_SANDBOX, Reconciler
 from pipeline.settings import SANDBOX, Endpoint
 
 
@@ -36,9 +36,9 @@ async def wire(
     limits: Limits,
     planned: int,
     endpoint: Endpoint,
-    store: Store,
+    store: OutputFolder,
     ledger: Ledger,
-    gate: Gate,
+    stop: StopSignal,
     on_record: Callable[[Record], None],
     note: Callable[[str], None],
     stack: AsyncExitStack,
@@ -65,27 +65,27 @@ async def wire(
         note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
     https_only = endpoint.base.startswith("https:")
     budget = Budget(cap_of(limits))
-    account, settle = Account(api, endpoint), settle_seconds(limits, base)
-    settler = Settler(
+    account, billing_lag = Account(api, endpoint), billing_lag_of(limits, base)
+    reconciler = Reconciler(
         ledger=ledger,
-        gate=gate,
-        lookup=Lookup(base, ledger, account, budget, limits.request_timeout, note, settle),
-        lost_budget=LostBudget(limits.budget_lost, planned, dear=catalogue.dearest),
+        stop=stop,
+        billing_log=BillingLog(base, ledger, account, budget, limits.request_timeout, note, billing_lag),
+        lost_budget=RetryPaidBudget(limits.retry_paid_budget_usd, planned, dear=catalogue.dearest),
         note=note,
-        settle=settle,
-        on_maybe=limits.on_maybe,
+        billing_lag=billing_lag,
+        on_unknown_outcome=limits.on_unknown_outcome,
         patience=limits.patience,
     )
     asker = Asker(
         run=run,
         limits=limits,
         ledger=ledger,
-        gate=gate,
+        stop=stop,
         budget=budget,
-        pace=Pace(limits.requests_per_minute),
-        throttle=Throttle(limits.concurrency, adaptive=limits.requests_per_minute is None),
-        outage=Outage(limits.patience),
-        client=Client(api, endpoint),
+        rate=RateLimiter(limits.requests_per_minute),
+        concurrency=ConcurrencyLimiter(limits.concurrency, adaptive=limits.requests_per_minute is None),
+        breaker=CircuitBreaker(limits.patience),
+        client=Transport(api, endpoint),
         base=endpoint.base,
         free_bytes=store.free_bytes,
         note=note,
@@ -95,12 +95,12 @@ async def wire(
     return Producer(
         asker=asker,
         ledger=ledger,
-        names=NameKeeper(store, ledger),
-        gate=gate,
+        names=FileNamer(store, ledger),
+        stop=stop,
         downloads=Downloads(cdn, store, max_bytes=limits.max_image_bytes, https_only=https_only, decode=decode),
-        locate=locate,
+        resolve_url=locate,
         fetch_slots=anyio.Semaphore(limits.downloads, fast_acquire=True),
-        settler=settler,
+        reconciler=reconciler,
         on_record=on_record,
         note=note,
     )
@@ -125,10 +125,10 @@ def _decode(stack: AsyncExitStack) -> Decode:
     return decode
 
 
-def settle_seconds(limits: Limits, base: str) -> float:
+def billing_lag_of(limits: Limits, base: str) -> float:
     """Seconds from sending a request until it is in the vendor's log if it was billed."""
-    if limits.settle is not None:
-        return limits.settle
+    if limits.billing_lag is not None:
+        return limits.billing_lag
     return SETTLE_IN_SANDBOX if base == SANDBOX else SETTLE
 
 

@@ -1,6 +1,6 @@
 """Asking: from an item's turn to the receipt of a paid answer.
 
-Policy (the breaker, the throttle, the budget, the pace, the retries) wraps the one POST here; the POST makes one
+Policy (the breaker, the concurrency, the budget, the rate, the retries) wraps the one POST here; the POST makes one
 attempt and knows nothing of them.
 """
 
@@ -27,21 +27,21 @@ from pipeline.errors import (
 from pipeline.generated import Generation
 from pipeline.http import wire
 from pipeline.http.sessions import Sent
-from pipeline.http.transport import Client
+from pipeline.http.transport import Transport
 from pipeline.ledger import Ledger
 from pipeline.limits import retry
-from pipeline.limits.breaker import Outage
+from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.budget import Budget
-from pipeline.limits.idle_timeouts import CUT_OFF, CUTS, Cuts
-from pipeline.limits.rate import Pace, Throttle
-from pipeline.limits.stop import Gate, GateClosed
+from pipeline.limits.idle_timeouts import CUT_OFF, CUTS, IdleTimeoutDetector
+from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
+from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.limits.unusable import UnusableStreak
 from pipeline.manifest.records import utc_now
-from pipeline.model import Claim, Item, Limits
+from pipeline.model import Item, Limits, PaidImage
 from pipeline.providers import catalogue
-from pipeline.providers.aimlapi.verdict import Asked, speaks, verdict
+from pipeline.providers.aimlapi.verdict import AnswerContext, speaks, verdict
 from pipeline.run.receipt import Receipts
-from pipeline.run.stats import Bill, Tally
+from pipeline.run.stats import Reservation, RunStats
 from pipeline.text import duration
 
 REPEAT = 60.0
@@ -68,37 +68,37 @@ class Asker:
     run: str
     limits: Limits
     ledger: Ledger
-    gate: Gate
+    stop: StopSignal
     budget: Budget
-    pace: Pace
-    throttle: Throttle
-    outage: Outage
-    client: Client
+    rate: RateLimiter
+    concurrency: ConcurrencyLimiter
+    breaker: CircuitBreaker
+    client: Transport
     base: str
     free_bytes: Callable[[], int]
     note: Callable[[str], None]
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
-    tally: Tally = field(default_factory=Tally)
+    stats: RunStats = field(default_factory=RunStats)
     server: ServerClock = field(default_factory=ServerClock)
     unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
-    _cuts: Cuts = field(default_factory=Cuts)
+    _cuts: IdleTimeoutDetector = field(default_factory=IdleTimeoutDetector)
     _quiet_until: float = 0.0
     _receipts: Receipts = field(init=False)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self._receipts = Receipts(self.ledger, self.gate, self.tally, self.unusable, self.base)
+        self._receipts = Receipts(self.ledger, self.stop, self.stats, self.unusable, self.base)
 
-    async def ask(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
+    async def ask(self, item: Item, indexes: Sequence[int]) -> list[PaidImage]:
         """Ask for some images of an item, as often as the policy allows; what came of it, each with its receipt.
 
-        The answer may be short: then there are fewer claims than indexes.
+        The answer may be short: then there are fewer images than indexes.
 
         Raises:
             GiveUp: No attempt gave a picture, and no more are to be made.
-            MaybeBilled: The last attempt may have been billed; it must be settled first.
+            MaybeBilled: The last attempt may have been billed; it must be reconciled first.
             GateClosed: The run is ending.
-            StopRun: The run must end; where the API said so, the gate is closed already.
+            StopRun: The run must end; where the API said so, the stop is requested already.
         """
         try:
             return await retry.asking(self.limits, sleep=self._back_off)(self._attempt, item, indexes)
@@ -109,7 +109,7 @@ class Asker:
             raise GiveUp(str(error), cause=cause) from None
 
     async def _back_off(self, seconds: float) -> None:
-        with self.gate.waiting():
+        with self.stop.interruptible():
             await anyio.sleep(seconds)
             # A refusal for its pace has no backoff of its own, and adds to nobody's troubles.
             if seconds:
@@ -120,26 +120,26 @@ class Asker:
         listed, learned = catalogue.of(item.model).price, self._receipts.learned.get(item.model)
         return listed if learned is None else max(listed or 0, learned)
 
-    async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[Claim]:
+    async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[PaidImage]:
         """One POST: from its turn to its receipt."""
         model = catalogue.of(item.model)
-        async with self._turn(self._price(item), len(indexes)) as bill:
+        async with self._turn(self._price(item), len(indexes)) as reservation:
             # What the budget has no room for is asked for when it has; the answer is short, as it may always be.
-            indexes = indexes[: bill.images]
+            indexes = indexes[: reservation.images]
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
             body = model.body(item.prompt, item.aspect_ratio, item.seed, item.parameters, len(indexes))
             self._check_room()
             skew = self.server.skew
-            await self.ledger.intend(attempt, self.run, item, indexes, bill.price, utc_now(), skew=skew)
+            await self.ledger.intend(attempt, self.run, item, indexes, reservation.price, utc_now(), skew=skew)
             try:
-                generation = await self._send(attempt, item, body, bill)
+                generation = await self._send(attempt, item, body, reservation)
             except PipelineError as error:
                 # Its traceback holds the frames below, and they the answer: many megabytes, until the next attempt.
                 error.__context__ = None
                 raise error.with_traceback(None) from None
         pairs = zip(indexes, generation.images, strict=False)
         now = utc_now()
-        return [Claim(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
+        return [PaidImage(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
 
     def _check_room(self) -> None:
         """Make sure that what is about to be paid for can be kept.
@@ -155,123 +155,129 @@ class Asker:
             )
 
     @asynccontextmanager
-    async def _turn(self, each: int | None, images: int) -> AsyncIterator[Bill]:
+    async def _turn(self, each: int | None, images: int) -> AsyncIterator[Reservation]:
         """The right to send one request now, paid for whatever becomes of it.
 
         `each`: tokens that one image costs, None where unknown; `images`: how many are to be asked for.
         """
         admitted: int | None = None
-        bill: Bill | None = None
+        reservation: Reservation | None = None
         try:
-            with self.gate.waiting():
-                admitted = await self.throttle.acquire()
+            with self.stop.interruptible():
+                admitted = await self.concurrency.acquire()
                 reserved, images = await self.budget.reserve(each, images)
-                bill = Bill(reserved, None if each is None else each * images, images, admitted)
-                await self.pace.turn()
-                while await self.outage.turn():
-                    await self.pace.turn()
-            yield bill
+                reservation = Reservation(reserved, None if each is None else each * images, images, admitted)
+                await self.rate.acquire()
+                while await self.breaker.allow():
+                    await self.rate.acquire()
+            yield reservation
         finally:
-            if bill is not None:
-                self.budget.settle(bill.reserved, bill.cost)
+            if reservation is not None:
+                self.budget.settle(reservation.reserved, reservation.cost)
             if admitted is not None:
-                self.throttle.release()
+                self.concurrency.release()
 
-    async def _send(self, attempt: str, item: Item, body: dict[str, object], bill: Bill) -> Generation:
-        if self.gate.reason is not None:
+    async def _send(self, attempt: str, item: Item, body: dict[str, object], reservation: Reservation) -> Generation:
+        if self.stop.reason is not None:
             await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run is ending")
-            raise GateClosed
+            raise RunStopping
         sent, began = Sent(), anyio.current_time()
         # Held until the answer is in the ledger: the memory that all answers may take is one budget.
         with self.client.share() as share:
             try:
                 answer = await self.client.post(attempt, body, sent, share)
             except MaybeBilled as error:
-                await self._receipts.maybe(attempt, bill, str(error))
+                await self._receipts.maybe(attempt, reservation, str(error))
                 if error.malformed:
                     self._receipts.count_unusable(item, "lost")
-                raise self._in_doubt(error, attempt, bill, began, answered=False) from None
+                raise self._unresolved(error, attempt, reservation, began, answered=False) from None
             except BaseException as error:
                 with anyio.CancelScope(shield=True):
-                    await self._unanswered(attempt, item, bill, error, sent=sent.sent)
+                    await self._unanswered(attempt, item, reservation, error, sent=sent.sent)
                 raise
             try:
-                return await self._judge(attempt, item, answer, bill)
+                return await self._judge(attempt, item, answer, reservation)
             except MaybeBilled as error:
-                raise self._in_doubt(error, attempt, bill, began, answered=True) from None
+                raise self._unresolved(error, attempt, reservation, began, answered=True) from None
 
-    async def _unanswered(self, attempt: str, item: Item, bill: Bill, error: BaseException, *, sent: bool) -> None:
+    async def _unanswered(
+        self, attempt: str, item: Item, reservation: Reservation, error: BaseException, *, sent: bool
+    ) -> None:
         """Close an attempt that got no answer, whatever the reason: what was never sent was never billed."""
         why = "the run was stopped"
         if isinstance(error, NotSent) and error.local:
             # Too many files are open here: fewer requests at once need fewer.
-            self.throttle.refused(bill.epoch)
+            self.concurrency.refused(reservation.epoch)
         elif isinstance(error, NotSent):
             self._provider_failed(item, error)
         elif isinstance(error, StopRun):
             # Before anything is awaited: what fails for all is not tried by the next one.
-            self.gate.close(error)
+            self.stop.request(error)
         if isinstance(error, PipelineError):
             why = str(error)
         elif isinstance(error, Exception):
             why = f"a mistake in the program ({type(error).__name__})"
         if sent:
-            await self._receipts.maybe(attempt, bill, f"{why} while it waited for the answer")
+            await self._receipts.maybe(attempt, reservation, f"{why} while it waited for the answer")
         else:
             await self.ledger.outcome(attempt, "rejected", utc_now(), error=f"not sent: {why}")
 
-    def _in_doubt(self, error: MaybeBilled, attempt: str, bill: Bill, began: float, *, answered: bool) -> MaybeBilled:
+    def _unresolved(
+        self, error: MaybeBilled, attempt: str, reservation: Reservation, began: float, *, answered: bool
+    ) -> MaybeBilled:
         if not answered:
-            self.tally.requests += 1
-        error.attempt, error.price, error.booked = attempt, bill.price, bill.cost
+            self.stats.requests += 1
+        error.attempt, error.price, error.booked = attempt, reservation.price, reservation.cost
         error.age = anyio.current_time() - began
         if self._cuts.constant(error.age):
             self.note(CUT_OFF.format(number=CUTS, span=duration(error.age)))
         return error
 
-    async def _judge(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill) -> Generation:
-        self.tally.requests += 1
+    async def _judge(self, attempt: str, item: Item, answer: wire.Answer, reservation: Reservation) -> Generation:
+        self.stats.requests += 1
         self.server.hear(answer.headers.get("date"))
         asked = self._asked(item)
         error = verdict(answer, asked)
         if error is None or isinstance(error, RateLimited | GiveUp):
             # It may refuse us, but it is there.
-            self.outage.succeeded()
+            self.breaker.record_success()
         if error is None:
-            self.throttle.accepted()
-            self.pace.accepted()
+            self.concurrency.accepted()
+            self.rate.accepted()
             self.retries.succeeded()
-            found = await self._receipts.paid(attempt, item, answer, bill, asked)
+            found = await self._receipts.paid(attempt, item, answer, reservation, asked)
             if isinstance(found, Generation):
                 return found
             error = found
         elif isinstance(error, MaybeBilled) or answer.status < 300:
             # A page in the place of an answer, too: it stops the run, and does not say that nothing was billed.
             if isinstance(error, StopRun):
-                self.gate.close(error)
-            await self._receipts.maybe(attempt, bill, str(error), answer)
+                self.stop.request(error)
+            await self._receipts.maybe(attempt, reservation, str(error), answer)
             raise error
         elif not isinstance(error, StopRun):
             self._receipts.spoken = self._receipts.spoken or speaks(answer)
-        await self._refused(attempt, item, answer, bill, error)
+        await self._refused(attempt, item, answer, reservation, error)
         raise error
 
-    def _asked(self, item: Item) -> Asked:
+    def _asked(self, item: Item) -> AnswerContext:
         """What an answer that comes now is an answer to."""
         known, client = self._receipts, self.client
         delivered = item.model in known.delivered
-        return Asked(item.id, item.model, client.url, client.setting, known.spoken, delivered, item.prompt)
+        return AnswerContext(item.id, item.model, client.url, client.setting, known.spoken, delivered, item.prompt)
 
-    async def _refused(self, attempt: str, item: Item, answer: wire.Answer, bill: Bill, error: PipelineError) -> None:
+    async def _refused(
+        self, attempt: str, item: Item, answer: wire.Answer, reservation: Reservation, error: PipelineError
+    ) -> None:
         """Act on a refusal that was not billed, and write it down."""
         if isinstance(error, RateLimited):
-            self.throttle.refused(bill.epoch)
-            self._paused(error, self.pace.pause(error.retry_after))
+            self.concurrency.refused(reservation.epoch)
+            self._paused(error, self.rate.pause(error.retry_after))
         elif isinstance(error, Unavailable):
             self._provider_failed(item, error)
         elif isinstance(error, StopRun):
             # Before anything is awaited: nobody else may send with a key that was refused.
-            self.gate.close(error)
+            self.stop.request(error)
         await self.ledger.outcome(attempt, "rejected", utc_now(), status=answer.status, error=str(error))
 
     def _paused(self, error: RateLimited, seconds: float) -> None:
@@ -281,6 +287,6 @@ class Asker:
             self.note(f"the API asks for a pause of {duration(seconds)} ({error})")
 
     def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
-        if self.outage.failed(item.id, error):
-            left = duration(self.outage.left)
+        if self.breaker.record_failure(item.id, error):
+            left = duration(self.breaker.left)
             self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {left}")

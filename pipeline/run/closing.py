@@ -7,22 +7,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StopRun, StorageFailed
-from pipeline.ledger import Attempt, Books, Ledger, LedgerReader
+from pipeline.ledger import Attempt, CostBreakdown, Ledger, LedgerReader
 from pipeline.manifest import file as manifest
 from pipeline.manifest import records
 from pipeline.model import Record
-from pipeline.output.local import LedgerGone, Store
+from pipeline.output.local import LedgerGone, OutputFolder
 from pipeline.plan.planner import Planner
-from pipeline.report.failures import Outcome
+from pipeline.report.failures import RecordCounts
 from pipeline.report.summary import MaybePaid, Summary
 
 if TYPE_CHECKING:
     from pipeline.commands.run import Run
 
 
-def close(run: "Run", store: Store, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None) -> Summary:
+def close(
+    run: "Run", store: OutputFolder, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None
+) -> Summary:
     """Write the manifest, and give the summary with what it says. `reason`: why the run ended early, or None."""
-    outcome = Outcome(run.selection, run.tried)
+    outcome = RecordCounts(run.selection, run.tried)
     moved = _moved(store)
     if isinstance(moved, LedgerGone):
         reason = moved  # whatever else ended the run: this is what must be seen to before the next one
@@ -66,7 +68,7 @@ def close(run: "Run", store: Store, ledger: Ledger, plan: Planner, summary: Summ
     )
 
 
-def _moved(store: Store) -> StorageFailed | None:
+def _moved(store: OutputFolder) -> StorageFailed | None:
     """The error, where the output folder is no longer in its place."""
     try:
         store.check_place()
@@ -82,7 +84,7 @@ def _told(ledger: Ledger, attempts: Callable[[LedgerReader], Sequence[Attempt]])
     return ()
 
 
-def _books(ledger: Ledger, run: str, *, sandbox: bool | None = None) -> Books:
+def _books(ledger: Ledger, run: str, *, sandbox: bool | None = None) -> CostBreakdown:
     with suppress(StorageFailed):
         return ledger.books(run=run, sandbox=sandbox)
-    return Books()
+    return CostBreakdown()

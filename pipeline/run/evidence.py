@@ -32,7 +32,7 @@ SAID: dict[Verdict, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BillingFinding:
     """What the log says of one attempt.
 
     Attributes:
@@ -58,7 +58,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SoughtAttempt:
     """An attempt to look for.
 
     Attributes:
@@ -82,7 +82,7 @@ class Wanted:
     checks: int = 0
 
     @classmethod
-    def of(cls, attempt: Attempt, *, ago: float | None = None, booked: int | None = None) -> "Wanted":
+    def of(cls, attempt: Attempt, *, ago: float | None = None, booked: int | None = None) -> "SoughtAttempt":
         """An attempt of the ledger."""
         return cls(
             attempt.id,
@@ -130,7 +130,7 @@ class Reading:
         alive: Whether any row has come.
     """
 
-    wanted: Mapping[str, Wanted]
+    wanted: Mapping[str, SoughtAttempt]
     receipts: Sequence[str]
     rows: dict[str, dict[tuple[str | None, float | None], Logged]] = field(default_factory=dict)
     nameless: list[Logged] = field(default_factory=list)
@@ -157,7 +157,7 @@ class Reading:
         elif not is_ours and not label and row.billed is not False:
             (self.nameless if row.client_request_id is None else self.foreign).append(row)
 
-    def finding(self, one: Wanted, span: tuple[float, float], *, trusted: bool) -> Finding:
+    def finding(self, one: SoughtAttempt, span: tuple[float, float], *, trusted: bool) -> BillingFinding:
         """What has come out for one attempt.
 
         It was billed where a row names a cost, and was not where its only rows are failed ones. Where it has no row,
@@ -165,7 +165,7 @@ class Reading:
 
         1. The log has our own paid answers of about that time, every one of them.
         2. We hold no receipt of that time (a first run, or one whose requests all failed), but the log has rows of
-           this account: it is a log that is kept. The attempt is older than `limits.settle` by now, within which a
+           this account: it is a log that is kept. The attempt is older than `limits.billing_lag` by now, within which a
            charge is booked; a charge that is later still is found by the later looks.
 
         Everything else proves nothing: an empty log may be that of an account that has never paid, or a server's
@@ -181,29 +181,29 @@ class Reading:
         if rows:
             return _of_rows(rows)
         if _any_in(span, self.nameless):
-            return Finding("unproven", why="it has a charge of that time that bears no label")
+            return BillingFinding("unproven", why="it has a charge of that time that bears no label")
         if not self.keeps and _any_in(span, self.foreign):
-            return Finding("unproven", why="it has a charge of that time under a label that may stand for ours")
+            return BillingFinding("unproven", why="it has a charge of that time under a label that may stand for ours")
         if self.missing:
             lacking = plural(len(self.missing), "paid request")
-            return Finding("unproven", why=f"it lacks {lacking} of that time that we hold the answers of")
+            return BillingFinding("unproven", why=f"it lacks {lacking} of that time that we hold the answers of")
         if not trusted:
-            return Finding("unproven", why="it is empty")
-        return Finding("unbilled")
+            return BillingFinding("unproven", why="it is empty")
+        return BillingFinding("unbilled")
 
 
 def _any_in(span: tuple[float, float], rows: Iterable[Logged]) -> bool:
     return any(row.created is None or span[0] <= row.created <= span[1] for row in rows)
 
 
-def _of_rows(rows: Iterable[Logged]) -> Finding:
+def _of_rows(rows: Iterable[Logged]) -> BillingFinding:
     billed = [row for row in rows if row.billed]
     if billed:
         dollars = [row.usd for row in billed if row.usd is not None]
-        return Finding("lost", sum(row.credits for row in billed), sum(dollars) if dollars else None, seen=True)
+        return BillingFinding("lost", sum(row.credits for row in billed), sum(dollars) if dollars else None, seen=True)
     if any(row.billed is None for row in rows):
-        return Finding("unproven", why="its row says neither that it was billed nor that it was not", seen=True)
-    return Finding("unbilled", seen=True)
+        return BillingFinding("unproven", why="its row says neither that it was billed nor that it was not", seen=True)
+    return BillingFinding("unbilled", seen=True)
 
 
 def same(label: str | None) -> str:

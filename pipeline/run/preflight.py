@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from pipeline.errors import KeyRefused, StopRun, StorageFailed
 from pipeline.ledger import Ledger
 from pipeline.limits.budget import Budget
-from pipeline.limits.stop import Gate, GateClosed
+from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.manifest import records
 from pipeline.model import CREDITS_PER_USD, Job, Limits
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.plan.workload import WorkList, spare_paid_pictures
 from pipeline.providers.aimlapi.account import Account, NoAnswer, NoLog
 from pipeline.run.attempt import ROOM
@@ -33,39 +33,49 @@ SPARE_FILES = 64
 
 
 async def prepare(
-    producer: "Producer", job: Job, store: Store, ledger: Ledger, work: WorkList, endpoint: Endpoint, gate: Gate
+    producer: "Producer",
+    job: Job,
+    store: OutputFolder,
+    ledger: Ledger,
+    work: WorkList,
+    endpoint: Endpoint,
+    stop: StopSignal,
 ) -> bool:
-    """Before anything is paid for: settle what earlier runs left, count what they spent, check what is needed.
+    """Before anything is paid for: resolve what earlier runs left, count what they spent, check what is needed.
 
-    What makes the run impossible closes the gate.
+    What makes the run impossible requests its stop.
 
     Returns:
         Whether the plan was made again, because the vendor's log has told more.
     """
-    settler, budget, planned_again = producer.settler, producer.asker.budget, False
+    reconciler, budget, planned_again = producer.reconciler, producer.asker.budget, False
     base, window = endpoint.base_or_sandbox, job.limits.budget_window
     try:
-        with gate.waiting():
+        with stop.interruptible():
             if ledger.in_doubt(base, records.utc_now()):
-                await settler.lookup.catch_up(settler.settle)
+                await reconciler.billing_log.catch_up(reconciler.billing_lag)
                 work.plan()
                 planned_again = True
-            await preflight(work, job.limits, store, ledger, settler.lookup.account, budget)
-            if settler.lookup.account.is_sandbox and not endpoint.sandbox and not work.planner.selection.placeholders:
+            await preflight(work, job.limits, store, ledger, reconciler.billing_log.account, budget)
+            if (
+                reconciler.billing_log.account.is_sandbox
+                and not endpoint.sandbox
+                and not work.planner.selection.placeholders
+            ):
                 spare_paid_pictures(work, ledger, job.output, elsewhere=True)
             if work.asked:
-                await settler.lookup.find_unrecorded(lambda: iter(job.wanted))
+                await reconciler.billing_log.find_unrecorded(lambda: iter(job.wanted))
         if window is not None:
             budget.begin(ledger.spent_since(records.utc(time.time() - window), base=base))
-    except GateClosed:
+    except RunStopping:
         pass
     except StopRun as reason:
-        gate.close(reason)
+        stop.request(reason)
     return planned_again
 
 
 async def preflight(
-    work: WorkList, limits: Limits, store: Store, ledger: Ledger, account: Account, budget: Budget
+    work: WorkList, limits: Limits, store: OutputFolder, ledger: Ledger, account: Account, budget: Budget
 ) -> None:
     """Make sure that a run can be carried to its end, before any of it is paid for.
 
@@ -99,7 +109,7 @@ def _files(limits: Limits) -> StopRun | None:
     )
 
 
-def _room(work: WorkList, store: Store, ledger: Ledger) -> StopRun | None:
+def _room(work: WorkList, store: OutputFolder, ledger: Ledger) -> StopRun | None:
     each = ledger.mean_bytes() or (SANDBOX_IMAGE_BYTES if work.planner.asked_at == SANDBOX else IMAGE_BYTES)
     needed, free = int(work.asked * each) + ROOM, store.free_bytes()
     if free >= needed:

@@ -7,13 +7,13 @@ from pipeline.generated import Generation
 from pipeline.http import wire
 from pipeline.http.transport import LARGE
 from pipeline.ledger import Ledger
-from pipeline.limits.stop import Gate
+from pipeline.limits.stop import StopSignal
 from pipeline.limits.unusable import UnusableStreak
 from pipeline.manifest.records import utc_now
 from pipeline.model import CREDITS_PER_USD, Item
 from pipeline.providers.aimlapi import empty, shapes
-from pipeline.providers.aimlapi.verdict import Asked
-from pipeline.run.stats import Bill, Tally, believable
+from pipeline.providers.aimlapi.verdict import AnswerContext
+from pipeline.run.stats import Reservation, RunStats, plausible_cost
 from pipeline.text import printable, usd
 
 
@@ -31,17 +31,19 @@ class Receipts:
     """
 
     ledger: Ledger
-    gate: Gate
-    tally: Tally
+    stop: StopSignal
+    stats: RunStats
     unusable: UnusableStreak
     base: str
     spoken: bool = False
     delivered: set[str] = field(default_factory=set)
     learned: dict[str, int] = field(default_factory=dict)
 
-    async def maybe(self, attempt: str, bill: Bill, error: str, answer: wire.Answer | None = None) -> None:
+    async def maybe(
+        self, attempt: str, reservation: Reservation, error: str, answer: wire.Answer | None = None
+    ) -> None:
         """A request was sent, and nothing says whether it was billed."""
-        bill.cost = bill.reserved
+        reservation.cost = reservation.reserved
         await self.ledger.outcome(
             attempt,
             "maybe",
@@ -54,7 +56,7 @@ class Receipts:
         )
 
     async def paid(
-        self, attempt: str, item: Item, answer: wire.Answer, bill: Bill, asked: Asked
+        self, attempt: str, item: Item, answer: wire.Answer, reservation: Reservation, asked: AnswerContext
     ) -> Generation | PipelineError:
         """Take in a paid answer.
 
@@ -65,9 +67,9 @@ class Receipts:
             Accepted: It is an asynchronous API's.
             NoPicture: It is paid for and empty, and may be asked for once more.
             GiveUp: It is paid for, and brings no picture.
-            StopRun: The same, and the next one would not either; the gate is closed.
+            StopRun: The same, and the next one would not either; the run is told to stop.
         """
-        bill.cost = bill.reserved
+        reservation.cost = reservation.reserved
         await self.ledger.paid(
             attempt,
             utc_now(),
@@ -81,20 +83,20 @@ class Receipts:
             document, generation = shapes.read(answer)
         except ValueError as error:
             self.count_unusable(item, "lost")
-            raise await self._unreadable(attempt, answer, bill, error) from None
+            raise await self._unreadable(attempt, answer, reservation, error) from None
         self.spoken = True
         if generation.images:
             self.delivered.add(item.model)
-            return self._cost_of(attempt, item, generation, bill)
+            return self._cost_of(attempt, item, generation, reservation)
         failure, billed = empty.meaning(answer, document, generation, asked)
         if isinstance(failure, Accepted):
             raise await self._accepted(attempt, item, answer, failure)
         if not billed:
-            bill.cost = 0
+            reservation.cost = 0
             return failure
-        self._cost_of(attempt, item, generation, bill)
+        self._cost_of(attempt, item, generation, reservation)
         if isinstance(failure, StopRun):
-            self.gate.close(failure)
+            self.stop.request(failure)
         else:
             self.count_unusable(item, failure.cause if isinstance(failure, GiveUp) else "filtered")
         if isinstance(failure, GiveUp) and failure.cause == "lost":
@@ -105,19 +107,19 @@ class Receipts:
         """Count a paid answer that brought no usable picture; the run ends when there are too many in a row."""
         reason = self.unusable.unusable(item.id, cause)
         if reason is not None:
-            self.gate.close(reason)
+            self.stop.request(reason)
 
-    def _cost_of(self, attempt: str, item: Item, generation: Generation, bill: Bill) -> Generation:
+    def _cost_of(self, attempt: str, item: Item, generation: Generation, reservation: Reservation) -> Generation:
         """Book what a paid answer says that it cost."""
-        generation = believable(generation, bill, self.tally)
+        generation = plausible_cost(generation, reservation, self.stats)
         if generation.tokens_used is None:
-            self.tally.unknown_cost += 1
+            self.stats.unknown_cost += 1
         else:
-            bill.cost = generation.tokens_used
+            reservation.cost = generation.tokens_used
             each = generation.tokens_used // max(1, len(generation.images))
             self.learned[item.model] = max(each, self.learned.get(item.model, 0))
-        self.tally.tokens += generation.tokens_used or 0
-        self.tally.usd += generation.usd or 0.0
+        self.stats.tokens += generation.tokens_used or 0
+        self.stats.usd += generation.usd or 0.0
         self.ledger.understood(attempt, len(generation.images), generation.tokens_used, generation.usd)
         return generation
 
@@ -134,10 +136,16 @@ class Receipts:
         )
         return accepted
 
-    async def _unreadable(self, attempt: str, answer: wire.Answer, bill: Bill, error: ValueError) -> GiveUp:
+    async def _unreadable(
+        self, attempt: str, answer: wire.Answer, reservation: Reservation, error: ValueError
+    ) -> GiveUp:
         """A paid answer that nobody can read is lost: the next one would cost the same again."""
         cut = "" if answer.whole else f", cut off after {len(answer.body):,} bytes"
-        price = "" if bill.price is None else f", {bill.price:,} tokens ({usd(bill.price / CREDITS_PER_USD)})"
+        price = (
+            ""
+            if reservation.price is None
+            else f", {reservation.price:,} tokens ({usd(reservation.price / CREDITS_PER_USD)})"
+        )
         # Of half an answer, its reader's complaint says nothing more.
         why = f": {printable(str(error), 200)}" if answer.whole else ""
         reason = f"paid for{price}, but the answer ({answer.status}{cut}) can't be read{why}"

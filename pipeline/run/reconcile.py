@@ -1,7 +1,8 @@
-"""Settling: whether a request that brought no answer was billed is found out before it is made again.
+"""Reconciling: whether a request that brought no answer was billed is found out before it is made again.
 
-A doubt waits until its request is older than `limits.settle`: by then the vendor has given it up or booked it. What
-was not billed is asked again; what was is lost, and asked again only as far as `limits.budget_lost` goes.
+An unresolved attempt waits until its request is older than `limits.billing_lag`: by then the vendor has given it up or
+booked it. What was not billed is asked again; what was is lost, and asked again only as far as
+`limits.retry_paid_budget_usd` goes.
 """
 
 import heapq
@@ -14,12 +15,12 @@ import anyio
 
 from pipeline.errors import GiveUp
 from pipeline.ledger import Ledger
-from pipeline.limits.budget import LostBudget
-from pipeline.limits.stop import Gate
-from pipeline.model import CREDITS_PER_USD, Doubt
+from pipeline.limits.budget import RetryPaidBudget
+from pipeline.limits.stop import StopSignal
+from pipeline.model import CREDITS_PER_USD, UnresolvedAttempt
 from pipeline.providers.aimlapi.account import NoAnswer
-from pipeline.run.evidence import Finding, Wanted, seconds_of
-from pipeline.run.lookup import Lookup
+from pipeline.run.billing_log import BillingLog
+from pipeline.run.evidence import BillingFinding, SoughtAttempt, seconds_of
 from pipeline.text import duration, grouped, plural, usd
 
 SETTLE = 660.0
@@ -32,8 +33,8 @@ LOOK_AGAIN = 30.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Waiting:
-    """A doubt, by when it is due; times in seconds of the event loop's clock, which nobody sets.
+class _Parked:
+    """An unresolved attempt, by when it is due; times in seconds of the event loop's clock, which nobody sets.
 
     `sent` is None where an earlier run has sent its request.
     """
@@ -41,67 +42,67 @@ class _Waiting:
     due: float
     number: int
     sent: float | None = field(compare=False)
-    doubt: Doubt = field(compare=False)
+    case: UnresolvedAttempt = field(compare=False)
 
 
 @dataclass(slots=True)
-class Settler:
-    """The doubts of one run, and the way to their verdicts.
+class Reconciler:
+    """The unresolved attempts of one run, and the way to their verdicts.
 
     Attributes:
         ledger: Knows where each attempt was sent.
         lookup: Finds out.
         lost_budget: What may be spent on asking again.
-        settle: Seconds from sending a request until the log is read for it.
-        on_maybe: `retry` or `hold` what nobody can prove.
+        billing_lag: Seconds from sending a request until the log is read for it.
+        on_unknown_outcome: `retry` or `hold` what nobody can prove.
         patience: Seconds for which a log that can't be read is asked again.
     """
 
     ledger: Ledger
-    gate: Gate
-    lookup: Lookup
-    lost_budget: LostBudget
+    stop: StopSignal
+    billing_log: BillingLog
+    lost_budget: RetryPaidBudget
     note: Callable[[str], None]
-    settle: float
-    on_maybe: str
+    billing_lag: float
+    on_unknown_outcome: str
     patience: float
-    _waiting: list[_Waiting] = field(default_factory=list)
+    _waiting: list[_Parked] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
     _acting: int = 0
     _closing: bool = False
     _changed: anyio.Event = field(default_factory=anyio.Event)
     _no_answer_since: float | None = None
 
-    def park(self, doubt: Doubt, age: float | None = None) -> None:
-        """Take in a doubt, `age` seconds after its request was sent (by the ledger, where that is not known)."""
-        elapsed = self.lookup.age(doubt.attempt) if age is None else age
+    def park(self, case: UnresolvedAttempt, age: float | None = None) -> None:
+        """Take in an unresolved attempt, `age` seconds after its request was sent; None: as the ledger has it."""
+        elapsed = self.billing_log.age(case.attempt) if age is None else age
         now = anyio.current_time()
-        due = now if doubt.verdict != "open" else now + max(0.0, self.settle - elapsed)
+        due = now if case.verdict != "open" else now + max(0.0, self.billing_lag - elapsed)
         if due > now and not self._waiting:
             self.note(f"a request may have been billed without an answer; the log is read in {duration(due - now)}")
-        self._wait(_Waiting(due, next(self._numbers), None if age is None else now - age, doubt))
+        self._wait(_Parked(due, next(self._numbers), None if age is None else now - age, case))
 
     @property
     def due_in(self) -> float | None:
-        """Seconds until the log is read for the first of the doubts that wait; None where none does."""
+        """Seconds until the log is read for the first that waits; None where none does."""
         return max(0.0, self._waiting[0].due - anyio.current_time()) if self._waiting else None
 
     def close(self) -> None:
-        """Nothing more will come but from the doubts themselves."""
+        """Nothing more will come but from those that wait."""
         self._closing = True
         self._wake()
 
     @contextmanager
     def acting(self) -> Iterator[None]:
-        """Something is done about a verdict, and may end in doubt again."""
+        """Something is done about a verdict, and may be unresolved again."""
         try:
             yield
         finally:
             self._acting -= 1
             self._wake()
 
-    async def due(self) -> list[Doubt]:
-        """Wait until doubts can be settled, and give them with their verdicts; none when nothing is left to come.
+    async def due(self) -> list[UnresolvedAttempt]:
+        """Wait until some can be resolved, and give them with their verdicts; none when nothing is left to come.
 
         For each of them, `acting` must be entered.
 
@@ -110,15 +111,15 @@ class Settler:
             KeyRefused: The key is not valid.
         """
         while True:
-            with self.gate.waiting():
+            with self.stop.interruptible():
                 if not await self._ripe():
                     return []
-                doubts = await self._verdicts(self._take())
-            if doubts:
-                self._acting += len(doubts)
-                return doubts
+                unresolved = await self._verdicts(self._take())
+            if unresolved:
+                self._acting += len(unresolved)
+                return unresolved
 
-    def _wait(self, waiting: _Waiting) -> None:
+    def _wait(self, waiting: _Parked) -> None:
         heapq.heappush(self._waiting, waiting)
         self._wake()
 
@@ -127,7 +128,7 @@ class Settler:
         self._changed = anyio.Event()
 
     async def _ripe(self) -> bool:
-        """Wait until the first doubt is due; False when none is left to come."""
+        """Wait until the first is due; False when none is left to come."""
         while not self._waiting or self._waiting[0].due > anyio.current_time():
             if not self._waiting and self._closing and not self._acting:
                 return False
@@ -137,83 +138,86 @@ class Settler:
                 await changed.wait()
         return True
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_Parked]:
         taken = []
         while self._waiting and self._waiting[0].due <= anyio.current_time():
             taken.append(heapq.heappop(self._waiting))
         return taken
 
-    async def _verdicts(self, taken: Sequence[_Waiting]) -> list[Doubt]:
-        ready = [one.doubt for one in taken if one.doubt.verdict != "open"]
-        ours: list[_Waiting] = []
+    async def _verdicts(self, taken: Sequence[_Parked]) -> list[UnresolvedAttempt]:
+        ready = [one.case for one in taken if one.case.verdict != "open"]
+        ours: list[_Parked] = []
         for one in taken:
-            if one.doubt.verdict != "open":
+            if one.case.verdict != "open":
                 continue
-            if self.ledger.base_of(one.doubt.attempt) == self.lookup.base:
+            if self.ledger.base_of(one.case.attempt) == self.billing_log.base:
                 ours.append(one)
             else:
                 # Sent to another endpoint, whose log this run can't read.
-                await self.lookup.disprove(one.doubt.attempt)
-                ready.append(_settled(one.doubt, Finding("unproven")))
+                await self.billing_log.disprove(one.case.attempt)
+                ready.append(_resolved(one.case, BillingFinding("unproven")))
         return ready + await self._looked_up(ours)
 
-    async def _looked_up(self, ours: Sequence[_Waiting]) -> list[Doubt]:
+    async def _looked_up(self, ours: Sequence[_Parked]) -> list[UnresolvedAttempt]:
         wanted = [self._wanted(one) for one in ours]
         try:
-            found = await self.lookup.verdicts(wanted)
+            found = await self.billing_log.reconcile(wanted)
         except NoAnswer as error:
             return self._later(ours, error)
         self._no_answer_since = None
-        return [_settled(one.doubt, found[one.doubt.attempt]) for one in ours]
+        return [_resolved(one.case, found[one.case.attempt]) for one in ours]
 
-    def _wanted(self, one: _Waiting) -> Wanted:
+    def _wanted(self, one: _Parked) -> SoughtAttempt:
         ago = None if one.sent is None else anyio.current_time() - one.sent
-        booked = one.doubt.booked or None
-        if known := self.ledger.attempt(one.doubt.attempt, answer=False):
-            return Wanted.of(known, ago=ago, booked=booked)
-        return Wanted(one.doubt.attempt, seconds_of(one.doubt.created_at), ago=ago, booked=booked)
+        booked = one.case.booked or None
+        if known := self.ledger.attempt(one.case.attempt, answer=False):
+            return SoughtAttempt.of(known, ago=ago, booked=booked)
+        return SoughtAttempt(one.case.attempt, seconds_of(one.case.created_at), ago=ago, booked=booked)
 
-    def _later(self, ours: Sequence[_Waiting], error: NoAnswer) -> list[Doubt]:
+    def _later(self, ours: Sequence[_Parked], error: NoAnswer) -> list[UnresolvedAttempt]:
         """Look again in a while; or, at the end of all patience, leave it to the next run."""
         now = anyio.current_time()
         if self._no_answer_since is None:
             self._no_answer_since = now
             self.note(f"whether {plural(len(ours), 'request')} were billed can't be settled now: {error}")
         if now - self._no_answer_since >= self.patience:
-            return [one.doubt for one in ours]
+            return [one.case for one in ours]
         for one in ours:
             self._wait(replace(one, due=now + LOOK_AGAIN))
         return []
 
-    def refusal(self, doubt: Doubt, *, last: bool = False) -> GiveUp | None:
-        """Why a doubt's request may not be made again; None when it may, and its price is booked then.
+    def refusal(self, case: UnresolvedAttempt, *, last: bool = False) -> GiveUp | None:
+        """Why an unresolved request may not be made again; None when it may, and its price is booked then.
 
         `last`: it has been made as often as `limits.attempts` allows.
         """
-        if doubt.verdict == "unbilled":
+        if case.verdict == "unbilled":
             return None
-        if doubt.verdict == "open":
-            return GiveUp(f"{doubt.error}; the log can't be read to see if it was billed", cause="unsettled")
-        lost = doubt.verdict == "lost"
-        what = f"{doubt.error}, {_cost(doubt.price)}"
+        if case.verdict == "open":
+            return GiveUp(f"{case.error}; the log can't be read to see if it was billed", cause="unsettled")
+        lost = case.verdict == "lost"
+        what = f"{case.error}, {_cost(case.price)}"
         cause = "lost" if lost else "maybe-billed"
-        if doubt.forgone:
-            return GiveUp(doubt.error, cause=cause)
-        if not lost and self.on_maybe == "hold":
-            return GiveUp(f"{what}; limits.on_maybe is hold: only --retry-failed asks for it again", cause=cause)
+        if case.forgone:
+            return GiveUp(case.error, cause=cause)
+        if not lost and self.on_unknown_outcome == "hold":
+            return GiveUp(
+                f"{what}; limits.on_unknown_outcome is hold: only --retry-failed asks for it again", cause=cause
+            )
         if last:
             return GiveUp(f"{what}; limits.attempts is reached: --retry-failed asks for it again", cause=cause)
-        if not self.lost_budget.allows(doubt.price):
+        if not self.lost_budget.allows(case.price):
             cap = _cost(self.lost_budget.cap)
             return GiveUp(
-                f"{what}; limits.budget_lost ({cap}) is used up: --retry-failed asks for it again", cause=cause
+                f"{what}; limits.retry_paid_budget_usd ({cap}) is used up: --retry-failed asks for it again",
+                cause=cause,
             )
-        self.note(f"{doubt.request.item.id}: {what}; asking again")
+        self.note(f"{case.request.item.id}: {what}; asking again")
         return None
 
 
-def _settled(doubt: Doubt, finding: Finding) -> Doubt:
-    return replace(doubt, verdict=finding.verdict, error=f"{doubt.error}; {finding.said}")
+def _resolved(case: UnresolvedAttempt, finding: BillingFinding) -> UnresolvedAttempt:
+    return replace(case, verdict=finding.verdict, error=f"{case.error}; {finding.said}")
 
 
 def _cost(tokens: int | None) -> str:

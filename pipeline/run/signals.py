@@ -10,19 +10,19 @@ from contextlib import suppress
 import anyio
 
 from pipeline.errors import Interrupted
-from pipeline.limits.stop import Gate
+from pipeline.limits.stop import StopSignal
 
 HANG_UP = 1.0
 """Seconds in which a terminal that was closed may say so more than once."""
 
 
-async def watch_signals(gate: Gate, scope: anyio.CancelScope, grace: float, note: Callable[[str], None]) -> None:
-    """The first signal to stop closes the gate; the second, or the end of the grace time, cuts everything off.
+async def watch_signals(stop: StopSignal, scope: anyio.CancelScope, grace: float, note: Callable[[str], None]) -> None:
+    """The first signal requests a stop; the second, or the end of the grace time, cuts everything off.
 
     Outside the main thread, where Python tells nobody of signals, this does nothing.
 
     Args:
-        gate: Closed by the first signal.
+        stop: Requested by the first signal.
         scope: Cancelled by the second.
         grace: Seconds.
         note: Says something to whoever watches the run.
@@ -33,7 +33,7 @@ async def watch_signals(gate: Gate, scope: anyio.CancelScope, grace: float, note
     with anyio.open_signal_receiver(*_to_watch()) as signals:
         async with anyio.create_task_group() as timer:
             first = await anext(signals)
-            gate.close(Interrupted(f"stopped by {first.name}", 128 + first))
+            stop.request(Interrupted(f"stopped by {first.name}", 128 + first))
             note(f"{first.name}: finishing what is in flight (up to {grace:.0f} s); once more stops at once")
             timer.start_soon(_cut_off, scope, grace)
             await _second(signals, terminal=terminal)

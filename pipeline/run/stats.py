@@ -10,7 +10,7 @@ ABSURD = 100
 
 
 @dataclass(slots=True)
-class Tally:
+class RunStats:
     """What a run has done so far.
 
     Attributes:
@@ -29,14 +29,14 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Bill:
+class Reservation:
     """What one request has cost, as far as is known: its price is reserved, its outcome corrects it.
 
     Attributes:
         reserved: Tokens that the budget holds for it.
         price: Tokens by list price, None where unknown.
         images: Images that it may ask for.
-        epoch: Of the throttle, when it was let in.
+        epoch: Of the concurrency limiter, when it was let in.
         cost: Tokens it has cost or may have cost.
     """
 
@@ -47,10 +47,10 @@ class Bill:
     cost: int = 0
 
 
-def believable(generation: Generation, bill: Bill, tally: Tally) -> Generation:
+def plausible_cost(generation: Generation, reservation: Reservation, stats: RunStats) -> Generation:
     """The answer, with its list price where it names a cost that is out of all proportion."""
-    if not bill.price or (generation.tokens_used or 0) <= ABSURD * bill.price:
+    if not reservation.price or (generation.tokens_used or 0) <= ABSURD * reservation.price:
         return generation
-    tally.absurd_cost += 1
-    dollars = None if generation.usd is None else bill.price / CREDITS_PER_USD
-    return replace(generation, tokens_used=bill.price, usd=dollars)
+    stats.absurd_cost += 1
+    dollars = None if generation.usd is None else reservation.price / CREDITS_PER_USD
+    return replace(generation, tokens_used=reservation.price, usd=dollars)

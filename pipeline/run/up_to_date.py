@@ -37,7 +37,7 @@ _OUTPUT = re.compile(rb"^output:[ \t]+([^\s#'\"&*!|>{\[][^\r\n#]*?)[ \t]*(?:[ \t
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunRequest:
     """What the command line says of a whole run."""
 
     job: Path
@@ -67,7 +67,7 @@ def remember(job: "Job", ledger: "Ledger", summary: Summary, environ: Mapping[st
     ledger.stamp(json.dumps(facts))
 
 
-def unchanged(asked: Asked, environ: Mapping[str, str]) -> Summary | None:
+def unchanged(asked: RunRequest, environ: Mapping[str, str]) -> Summary | None:
     """What a run would come to that has nothing to do; None where that is not certain.
 
     Raises:
@@ -103,7 +103,7 @@ def _output(text: bytes) -> Path | None:
     return Path(os.fsdecode(found[0])) if len(found) == 1 else None
 
 
-def _given(asked: Asked) -> dict[str, str]:
+def _given(asked: RunRequest) -> dict[str, str]:
     both = {"endpoint": asked.endpoint, "output": asked.output}
     return {name: str(value) for name, value in both.items() if value is not None}
 
@@ -114,7 +114,7 @@ def _facts(ledger: LedgerReader) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _same(facts: Mapping[str, Any], asked: Asked, text: bytes, environ: Mapping[str, str]) -> bool:
+def _same(facts: Mapping[str, Any], asked: RunRequest, text: bytes, environ: Mapping[str, str]) -> bool:
     """Whether the job and its lists hold the very bytes that the last run was about."""
     included = {path: digest_of(path) for path in map(Path, facts["included"])}
     digests = {asked.job: hashlib.sha256(text).hexdigest(), **included}

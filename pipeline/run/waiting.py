@@ -2,28 +2,30 @@
 
 from collections.abc import Callable
 
-from pipeline.limits.breaker import Outage
-from pipeline.limits.rate import Pace, Throttle
+from pipeline.limits.breaker import CircuitBreaker
+from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from pipeline.listeners.progress import Waiting
-from pipeline.run.reconcile import Settler
+from pipeline.run.reconcile import Reconciler
 from pipeline.text import clock
 
 LEAST = 1.5
 """Seconds below which a wait is not worth a word."""
 
 
-def waiting_for(outage: Outage, pace: Pace, throttle: Throttle, settler: Settler) -> Callable[[], Waiting | None]:
+def waiting_for(
+    breaker: CircuitBreaker, rate: RateLimiter, concurrency: ConcurrencyLimiter, reconciler: Reconciler
+) -> Callable[[], Waiting | None]:
     """Says what the run waits for just now; None while it gets on."""
 
     def told() -> Waiting | None:
-        if outage.is_open:
-            return Waiting(f"provider unavailable, gives up in {clock(outage.left)}")
-        if pace.paused_for >= LEAST:
-            return Waiting(f"the API asked for a pause, {clock(pace.paused_for)}")
-        if pace.next_in >= LEAST:
-            return Waiting(f"next request in {clock(pace.next_in)} (rate)", regular=True)
-        if settler.due_in is not None and not throttle.in_flight:
-            return Waiting(f"waiting for the vendor's log, {clock(settler.due_in)}")
+        if breaker.is_open:
+            return Waiting(f"provider unavailable, gives up in {clock(breaker.left)}")
+        if rate.paused_for >= LEAST:
+            return Waiting(f"the API asked for a pause, {clock(rate.paused_for)}")
+        if rate.next_in >= LEAST:
+            return Waiting(f"next request in {clock(rate.next_in)} (rate)", regular=True)
+        if reconciler.due_in is not None and not concurrency.in_flight:
+            return Waiting(f"waiting for the vendor's log, {clock(reconciler.due_in)}")
         return None
 
     return told

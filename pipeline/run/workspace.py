@@ -14,7 +14,7 @@ from pipeline.manifest import file as manifest
 from pipeline.manifest.records import utc_now
 from pipeline.model import Job
 from pipeline.output import filenames
-from pipeline.output.local import Store, inspect, is_there, read_pointer, write_pointer
+from pipeline.output.local import OutputFolder, inspect, is_there, read_pointer, write_pointer
 from pipeline.plan.decision import Decision, Selection
 from pipeline.plan.planner import FileState, Planner
 from pipeline.report.matching import suggestion
@@ -140,7 +140,7 @@ def require_matches(job: Job, selection: Selection) -> None:
         raise UsageError(f"--only {pattern}: no id of {job.name} matches it{hint and '; '}{hint}")
 
 
-def with_free_names(store: Store, decisions: Iterable[Decision]) -> Iterator[Decision]:
+def with_free_names(store: OutputFolder, decisions: Iterable[Decision]) -> Iterator[Decision]:
     """Pass decisions on, and at their end make sure that every picture they want can have its name.
 
     Raises:
@@ -164,13 +164,13 @@ def with_free_names(store: Store, decisions: Iterable[Decision]) -> Iterator[Dec
 def _to_land(decision: Decision) -> Iterator[int]:
     """The indexes of an item's images for which a file will be written."""
     yield from decision.ask
-    yield from (claim.index for claim in decision.fetch)
-    yield from (index for doubt in decision.doubts for index in doubt.request.indexes)
+    yield from (paid.index for paid in decision.fetch)
+    yield from (index for case in decision.unresolved for index in case.request.indexes)
     yield from (row.idx for row in decision.rename)
 
 
 @contextmanager
-def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
+def opened(job: Job) -> Iterator[tuple[OutputFolder, Ledger]]:
     """The job's output folder and its ledger, locked, for a run.
 
     Raises:
@@ -182,7 +182,7 @@ def opened(job: Job) -> Iterator[tuple[Store, Ledger]]:
     require_ledger(job)
     path = ledger_path(job.output, job.state_dir)
     elsewhere = kept_elsewhere(job.output, path)
-    with Store(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
+    with OutputFolder(job.output, elsewhere=elsewhere) as store, Ledger(path) as ledger:
         store.guard(path)
         if elsewhere is not None:
             _bind(job, store, ledger)
@@ -209,7 +209,7 @@ def _require_known(job: Job, ledger: LedgerReader) -> None:
             )
 
 
-def _bind(job: Job, store: Store, ledger: Ledger) -> None:
+def _bind(job: Job, store: OutputFolder, ledger: Ledger) -> None:
     """Let the output folder and a ledger that is kept elsewhere know of each other, so that no two are mixed up."""
     assert store.elsewhere is not None
     here, there = job.output.absolute(), ledger.output()

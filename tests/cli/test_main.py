@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.cli import main
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -298,7 +298,7 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(command: Cli, tmp_pa
 
 
 def test_a_locked_folder_is_left_alone(command: Cli, job: Path, tmp_path: Path) -> None:
-    with Store(tmp_path / "out"):
+    with OutputFolder(tmp_path / "out"):
         code, _, err = command("run", job)
     assert code == 11
     assert str(os.getpid()) in err

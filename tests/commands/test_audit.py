@@ -37,7 +37,7 @@ async def audited(site: Site, **more: Any) -> Audit:
 async def test_whatever_happened_the_books_balance_to_the_credit(site: Site) -> None:
     kinds = ("ok", "500", "empty", "reset-after-billing", "reset-before-billing", "cut", "html-502", "429", "short")
     site.sandbox.behaviour = Behaviour(faults=(Fault(kinds),))
-    await site.run(*({"prompt": f"Fox {n}", "count": 2} for n in range(8)), limits={"budget_lost": 9})
+    await site.run(*({"prompt": f"Fox {n}", "count": 2} for n in range(8)), limits={"retry_paid_budget_usd": 9})
     found = await audited(site)
     assert found.balanced
     assert found.differences == []
@@ -96,11 +96,11 @@ async def test_what_the_log_has_and_the_ledger_has_not_is_listed(site: Site) -> 
 async def test_what_is_too_young_to_be_booked_is_no_difference(site: Site) -> None:
     site.sandbox.behaviour = Behaviour(booking_delay=3600)
     await site.run("A fox")
-    found = await audited(site, limits={"settle": 600})
+    found = await audited(site, limits={"billing_lag": 600})
     assert (found.balanced, found.late, found.late_tokens, found.logged) == (True, 1, PRICE, 0)
     assert any("not booked by the vendor yet: 1 request" in line for line in found.lines())
     assert "  balanced, to the credit" not in list(found.lines())
-    assert not (await audited(site, limits={"settle": 0})).balanced
+    assert not (await audited(site, limits={"billing_lag": 0})).balanced
 
 
 async def test_what_is_unresolved_counts_as_far_as_the_log_knows_it(site: Site) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.commands.rebuild import rebuild, show
 from pipeline.errors import FolderLocked, UsageError
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.plan.decision import Selection
 from sandbox import Behaviour, Fault, Sandbox
 from tests.run.site import PRICE, Site, faults
@@ -90,7 +90,7 @@ async def test_a_folder_in_use_is_left_alone_but_may_be_looked_at(
     site: Site, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     await site.run("A fox")
-    with Store(site.output):
+    with OutputFolder(site.output):
         with pytest.raises(FolderLocked):
             rebuild(site.load())
         show(site.load())

@@ -7,7 +7,7 @@ from pipeline.commands.status import status
 from pipeline.commands.verify import verify
 from pipeline.manifest import file as manifest
 from pipeline.model import Record
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.report.summary import MAYBE_SHOWN, MaybePaid, Summary, maybe_lines
 from tests.run.site import Site
 
@@ -70,7 +70,7 @@ def test_a_later_line_of_an_image_replaces_the_earlier_one(tmp_path: Path) -> No
 async def test_verify_leaves_a_locked_folder_as_it_is(site: Site) -> None:
     await site.run("A fox", "An owl")
     next(iter(site.output.glob("*.png"))).unlink()
-    with Store(site.output):
+    with OutputFolder(site.output):
         found = verify(site.output)
     assert found.states == {"sound": 1, "missing": 1}
     assert not found.sound

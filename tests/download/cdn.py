@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.download import Downloads, Transfer
 from pipeline.generated import GeneratedImage
 from pipeline.http.sessions import cdn_session
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from tests.picture.samples import PNG
 
 
@@ -91,7 +91,7 @@ async def serving(*replies: Reply) -> AsyncIterator[Cdn]:
 @asynccontextmanager
 async def downloading(root: Path, *, allow_private: bool = True, **options: Any) -> AsyncIterator[Downloads]:
     options = {"https_only": False} | options
-    with Store(root) as store:
+    with OutputFolder(root) as store:
         async with cdn_session(downloads=4, allow_private=allow_private) as session:
             yield Downloads(session, store, **options)
 

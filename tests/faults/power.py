@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.ledger.group_commit import Committer
+from pipeline.ledger.group_commit import GroupCommit
 from sandbox.books import Books
 
 
@@ -64,7 +64,7 @@ class Recorder:
         with ExitStack() as stack:
             for name in ("open", "write", "ftruncate", "fsync", "replace", "link", "unlink", "mkdir"):
                 stack.enter_context(patch.object(os, name, getattr(self, f"_{name}")(getattr(os, name))))
-            stack.enter_context(patch.object(Committer, "_commit", self._commit(Committer._commit)))
+            stack.enter_context(patch.object(GroupCommit, "_commit", self._commit(GroupCommit._commit)))
             stack.enter_context(patch.object(Books, "enter", self._enter(Books.enter)))
             stack.enter_context(patch.object(Books, "got", self._got(Books.got)))
             yield
@@ -150,7 +150,7 @@ class Recorder:
         return wrapper
 
     def _commit(self, call: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(committer: Committer, batch: Any) -> None:
+        def wrapper(committer: GroupCommit, batch: Any) -> None:
             call(committer, batch)
             query = committer._connection.execute
             attempts = dict(query("SELECT id, state FROM attempts").fetchall())

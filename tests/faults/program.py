@@ -95,7 +95,7 @@ def write_job(folder: Path, base: str, items: int, **limits: Any) -> Path:
         "output": str(folder / "out"),
         "aspect_ratios": ["1:1"],
         "prompts": [{"id": f"p{n}", "prompt": f"picture number {n}", "count": 2} for n in range(items)],
-        "limits": {"concurrency": 8, "downloads": 8, "settle": 0.1, **limits},
+        "limits": {"concurrency": 8, "downloads": 8, "billing_lag": 0.1, **limits},
     }
     path = folder / "night.yaml"
     path.write_text(json.dumps(job))

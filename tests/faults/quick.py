@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.cli.main import main
 from pipeline.limits import retry
-from pipeline.limits.breaker import Outage
+from pipeline.limits.breaker import CircuitBreaker
 from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
 
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     retry.BACKOFF_BASE = retry.TOKEN_EVERY = 0.001
     retry.FRESH_PATIENCE = 0.1
     account.CALLS_A_MINUTE = 60_000
-    setattr(assemble, "Outage", partial(Outage, probe_every=(0.001, 0.002)))  # noqa: B010
+    setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.001, 0.002)))  # noqa: B010
     code = main(sys.argv[1:])
     if "PEAK" in os.environ:
         print(peak(), file=sys.stderr)

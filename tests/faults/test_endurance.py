@@ -73,6 +73,6 @@ async def night(folder: Path, seed: int) -> None:
         prompts = [f"Fox {number}" for number in range(40)]
         await site.run(*prompts, limits={"concurrency": 32, "downloads": 32})
         sandbox.behaviour = Behaviour()
-        summary = await site.run(limits={"budget_lost": 1000})
+        summary = await site.run(limits={"retry_paid_budget_usd": 1000})
         assert summary.saved + summary.failed.get("lost", 0) == 40
         assert sandbox.books.billed_credits() == site.billed()

@@ -19,7 +19,7 @@ import pytest
 from pipeline import verify
 from pipeline.errors import StorageFailed
 from pipeline.ledger import writing
-from pipeline.ledger.group_commit import Committer
+from pipeline.ledger.group_commit import GroupCommit
 from pipeline.limits import retry
 from sandbox import Sandbox
 from tests.faults.injector import CALLS, SHORT, Injector
@@ -184,7 +184,7 @@ class Flaky:
 async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sticky: bool
 ) -> None:
-    begin, commit = Committer._begin, Committer._commit
+    begin, commit = GroupCommit._begin, GroupCommit._commit
     steps = count(60, 1)
     async with Sandbox() as sandbox:
         output = await prepared(tmp_path, sandbox)
@@ -192,11 +192,11 @@ async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
             before = sandbox.books.count()
             flaky = Flaky(1 + round_ * steps, sticky=sticky)
 
-            def flaky_begin(committer: Committer, batch: Any, patience: float, flaky: Flaky = flaky) -> None:
+            def flaky_begin(committer: GroupCommit, batch: Any, patience: float, flaky: Flaky = flaky) -> None:
                 committer._connection.set_progress_handler(flaky, 1)
                 begin(committer, batch, patience)
 
-            def flaky_commit(committer: Committer, batch: Any, flaky: Flaky = flaky) -> None:
+            def flaky_commit(committer: GroupCommit, batch: Any, flaky: Flaky = flaky) -> None:
                 committer._connection.set_progress_handler(flaky, 1)
                 try:
                     commit(committer, batch)
@@ -204,8 +204,8 @@ async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
                     committer._connection.set_progress_handler(None, 1)
 
             with monkeypatch.context() as patch:
-                patch.setattr(Committer, "_begin", flaky_begin)
-                patch.setattr(Committer, "_commit", flaky_commit)
+                patch.setattr(GroupCommit, "_begin", flaky_begin)
+                patch.setattr(GroupCommit, "_commit", flaky_commit)
                 code = await attempt(site)
             assert code in (0, 6), f"exit code {code} when step {1 + round_ * steps} failed"
             assert await attempt(site) == 0

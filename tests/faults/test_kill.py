@@ -26,7 +26,7 @@ def test_a_kill_costs_no_more_than_what_was_open_and_every_cent_is_named(tmp_pat
     moments = random.Random(seed)
     output, state, open_intents = tmp_path / "out", tmp_path / "sandbox", 0
     with sandbox(state, "--latency", "0.05", "--latency-jitter", "0.05") as base:
-        job = write_job(tmp_path, base, ITEMS * count(1, 10), budget_lost=10_000)
+        job = write_job(tmp_path, base, ITEMS * count(1, 10), retry_paid_budget_usd=10_000)
         for _ in range(KILLS):
             process = start("run", job)
             try:

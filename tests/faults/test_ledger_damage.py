@@ -38,7 +38,7 @@ Damage = Callable[[Path], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RecordCounts:
     """What a run came to.
 
     Attributes:
@@ -110,7 +110,7 @@ class Night:
         self.output = folder / "out"
         self.state = self.output / ".pipeline"
         self.ledger = self.state / "ledger.db"
-        self.job = write_job(folder, folders.base, ITEMS + killed, settle=0)
+        self.job = write_job(folder, folders.base, ITEMS + killed, billing_lag=0)
         self.again()
 
     def again(self, *, without_a_picture: bool = False) -> None:
@@ -120,7 +120,7 @@ class Night:
         if without_a_picture:
             min(self.output.glob("*.png")).unlink()
 
-    def run(self, capture: Capture) -> Outcome:
+    def run(self, capture: Capture) -> RecordCounts:
         before = billed(self.folders.upstream)
         code = main(["run", str(self.job)])
         told = capture.readouterr()
@@ -128,7 +128,7 @@ class Night:
         assert all(after[name] == number for name, number in before.items()), "an attempt was sent a second time"
         asked = [name.split(".")[1] for name in after.keys() - before.keys()]
         errors = [line for line in told.err.splitlines() if line.startswith("error:")]
-        return Outcome(code, errors, told.out + told.err, asked)
+        return RecordCounts(code, errors, told.out + told.err, asked)
 
     def survivors(self) -> set[str]:
         """The beginnings of the keys of all items that are paid for by what can still be read of the ledger."""
@@ -149,7 +149,7 @@ def killed_night(folders: Folders, tmp_path: Path) -> Night:
     return Night(folders, tmp_path, killed=True)
 
 
-def assert_harmless(outcome: Outcome, where: str, *, at_most: int = 0) -> None:
+def assert_harmless(outcome: RecordCounts, where: str, *, at_most: int = 0) -> None:
     """A run that went on rightly, or was refused in one clear error; in no case was more than `at_most` asked for."""
     assert len(outcome.asked) <= at_most, f"{where}: asked again for what was paid for\n{outcome.said}"
     assert "mistake in the program" not in outcome.said, f"{where}: {outcome.said}"
@@ -160,7 +160,7 @@ def assert_harmless(outcome: Outcome, where: str, *, at_most: int = 0) -> None:
         assert "ledger" in outcome.said, f"{where}: {outcome.said}"
 
 
-def assert_refused(outcome: Outcome) -> None:
+def assert_refused(outcome: RecordCounts) -> None:
     assert (outcome.code, len(outcome.errors), outcome.asked) == (6, 1, []), outcome.said
     assert "ledger.db" in outcome.errors[0]
 

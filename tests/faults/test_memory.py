@@ -39,7 +39,7 @@ async def test_large_answers_of_every_kind_stay_within_150_mb(tmp_path: Path, ki
 
     async with serving(answer) as base:
         path = tmp_path / "job.yaml"
-        limits = {"concurrency": 1, "downloads": 1, "settle": 0, "requests_per_minute": 6000}
+        limits = {"concurrency": 1, "downloads": 1, "billing_lag": 0, "requests_per_minute": 6000}
         job = {"endpoint": base, "output": str(tmp_path / "out"), "model": "acme/x", "limits": limits}
         path.write_text(json.dumps(job | {"prompts": [f"Fox {n}" for n in range(4)]}))
         command = [sys.executable, "-c", RUN, str(path)]

@@ -32,7 +32,7 @@ async def test_a_budget_is_never_exceeded_whatever_happens(tmp_path: Path, group
             folder.mkdir()
             site = Site(folder, sandbox)
             cap = chance.randrange(1, 40) * PRICE + chance.randrange(PRICE)
-            limits = {"concurrency": 32, "budget_tokens": cap, "budget_window": "1d", "budget_lost": 100}
+            limits = {"concurrency": 32, "budget_tokens": cap, "budget_window": "1d", "retry_paid_budget_usd": 100}
             prompts = [{"prompt": f"Fox {item}", "count": chance.randint(1, 4)} for item in range(16)]
             # Killed at some moment, then started again, with what was spent before in the window.
             await site.run(*prompts, limits=limits, stop_after=chance.uniform(0.02, 0.3))

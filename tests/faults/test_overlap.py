@@ -29,7 +29,7 @@ def test_a_run_that_is_told_to_stop_loses_no_answer_and_buys_nothing_twice(tmp_p
     output, state = tmp_path / "out", tmp_path / "sandbox"
     items, codes = count(120, 1200), set()
     with sandbox(state, "--latency", "0.2", "--latency-jitter", "0.2") as base:
-        job = write_job(tmp_path, base, items, on_maybe="hold", budget_lost=0)
+        job = write_job(tmp_path, base, items, on_unknown_outcome="hold", retry_paid_budget_usd=0)
         for _ in range(TERMS):
             before = len(attempts(output, "paid"))
             process = start("run", job)

@@ -39,12 +39,12 @@ from pipeline.errors import DownloadBroken, GiveUp, StorageFailed, UsageError
 from pipeline.generated import GeneratedImage
 from pipeline.http import sessions
 from pipeline.http.signed_urls import without_signature
-from pipeline.http.transport import Client
+from pipeline.http.transport import Transport
 from pipeline.job import naming
 from pipeline.limits import retry
-from pipeline.limits.breaker import Outage
-from pipeline.limits.rate import Pace
-from pipeline.output.local import Store
+from pipeline.limits.breaker import CircuitBreaker
+from pipeline.limits.rate import RateLimiter
+from pipeline.output.local import OutputFolder
 from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
 from pipeline.settings import Endpoint, Key
@@ -68,7 +68,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
     monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
     monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
-    monkeypatch.setattr(assemble, "Outage", partial(Outage, probe_every=(0.001, 0.002)))
+    monkeypatch.setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.001, 0.002)))
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def program(*arguments: str | Path, environ: Mapping[str, str] | None = No
 
 def job(folder: Path, endpoint: str, *prompts: Any, ensure_ascii: bool = True, **more: Any) -> Path:
     """A job with these prompts, whose output is `out` beside it."""
-    limits = {"settle": 0, "attempts": 2, "patience": 0, "unusable_answers": 10_000} | more.pop("limits", {})
+    limits = {"billing_lag": 0, "attempts": 2, "patience": 0, "unusable_answers": 10_000} | more.pop("limits", {})
     text = {"endpoint": endpoint, "output": str(folder / "out"), "aspect_ratios": ["16:9"], "limits": limits}
     path = folder / "night.yaml"
     path.write_text(json.dumps(text | more | {"prompts": list(prompts)}, ensure_ascii=ensure_ascii))
@@ -492,7 +492,7 @@ async def test_a_mistake_in_the_program_shows_no_key_even_to_those_who_look_for_
             Sandbox(behaviour=faults(kind)) as sandbox,
             sessions.api_session(concurrency=1, timeout=5) as session,
         ):
-            client = Client(session, Endpoint(sandbox.base, Key(KEY)))
+            client = Transport(session, Endpoint(sandbox.base, Key(KEY)))
             try:
                 shown += repr(await client.post("run.key.000001", {"model": "x", "prompt": "y"}))
             except Exception as error:
@@ -686,7 +686,7 @@ async def test_a_link_in_a_finished_pictures_place_is_not_taken_for_it(site: Sit
 
 
 def test_a_partial_file_is_never_opened_through_a_link(tmp_path: Path, victim: Path) -> None:
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         for seed in range(50):
             # Even a neighbour who could guess the name gets nothing by having been there first.
             with pytest.MonkeyPatch.context() as patch:
@@ -942,7 +942,7 @@ async def test_a_servers_words_reach_no_terminal_as_commands_and_forge_no_line(t
         return server.json_response(body, status=status, headers={"x-inference-id": "x\x9b31m"})
 
     async with upstream(answer) as base:
-        night = job(tmp_path, base, "A fox", limits={"on_maybe": "hold"})
+        night = job(tmp_path, base, "A fox", limits={"on_unknown_outcome": "hold"})
         done = [await program("run", night), await program("status", night), await program("run", night, "--json")]
     assert done[0].code in (1, 3, 5), done[0].said
     for run in done:
@@ -954,7 +954,7 @@ async def test_a_servers_words_reach_no_terminal_as_commands_and_forge_no_line(t
 @pytest.mark.parametrize("kind", ["nul-header", "cr-header", "long-header", "many-headers", "html-502", "garbage"])
 async def test_odd_headers_are_not_repeated_and_may_have_been_billed(tmp_path: Path, kind: str) -> None:
     async with Sandbox(behaviour=faults(kind)) as sandbox:
-        night = job(tmp_path, sandbox.base, "A fox", limits={"budget_lost": 0})
+        night = job(tmp_path, sandbox.base, "A fox", limits={"retry_paid_budget_usd": 0})
         done = await program("run", night, "--json")
         assert sandbox.books.count() == (2 if kind == "html-502" else 1), "it was asked for again blindly"
         billed = sandbox.books.billed_credits()
@@ -1107,7 +1107,7 @@ async def test_an_absurd_retry_after_stops_nothing_for_ever(
     site: Site, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     virtual = VirtualTime()
-    monkeypatch.setattr(assemble, "Pace", partial(Pace, clock=virtual.clock, sleep=virtual.sleep))
+    monkeypatch.setattr(assemble, "RateLimiter", partial(RateLimiter, clock=virtual.clock, sleep=virtual.sleep))
     told = "86400" if value.isdigit() else value
     site.sandbox.behaviour = faults(
         Fault("429", times=1, retry_after=told), Fault("cdn-503", times=1, retry_after=value[:9])

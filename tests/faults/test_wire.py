@@ -18,7 +18,7 @@ def states(site: Site) -> list[str]:
 @pytest.mark.parametrize("kind", API)
 async def test_what_may_have_been_billed_is_not_sent_again_before_its_log_is_read(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults(kind)
-    limits = {"settle": 3600, "request_timeout": 0.3, "attempts": 3, "patience": 5}
+    limits = {"billing_lag": 3600, "request_timeout": 0.3, "attempts": 3, "patience": 5}
     await site.run("A fox", limits=limits, stop_when=lambda: site.posts, stop_after=0.4)
     found = states(site)
     assert found, "nothing was sent"

@@ -1,7 +1,7 @@
 import anyio
 import pytest
 
-from pipeline.http.byte_budget import STALLED, Room, Share
+from pipeline.http.byte_budget import STALLED, ByteBudget, Share
 from tests.clock import in_virtual_time
 
 MB = 1_000_000
@@ -14,7 +14,7 @@ async def taking(share: Share, size: int, done: list[str], name: str) -> None:
 
 @in_virtual_time
 async def test_what_fits_is_given_at_once_and_comes_back() -> None:
-    room = Room(10 * MB)
+    room = ByteBudget(10 * MB)
     for _ in range(3):
         with room.share() as share:
             assert share.took(10 * MB)
@@ -24,7 +24,7 @@ async def test_what_fits_is_given_at_once_and_comes_back() -> None:
 
 @in_virtual_time
 async def test_answers_wait_in_turn_until_another_is_done() -> None:
-    room, done = Room(10 * MB), list[str]()
+    room, done = ByteBudget(10 * MB), list[str]()
     with room.share() as second, room.share() as third:
         async with anyio.create_task_group() as group:
             with room.share() as first, room.share() as over:
@@ -39,7 +39,7 @@ async def test_answers_wait_in_turn_until_another_is_done() -> None:
 
 @in_virtual_time
 async def test_one_answer_may_be_larger_than_all_the_room() -> None:
-    room = Room(MB)
+    room = ByteBudget(MB)
     with room.share() as share:
         await share.take(30 * MB)
         assert share.held == 30 * MB
@@ -47,7 +47,7 @@ async def test_one_answer_may_be_larger_than_all_the_room() -> None:
 
 @in_virtual_time
 async def test_the_one_that_is_over_the_budget_goes_on_before_those_that_wait() -> None:
-    room, done = Room(MB), list[str]()
+    room, done = ByteBudget(MB), list[str]()
     with room.share() as small, room.share() as large:
         async with anyio.create_task_group() as group:
             await large.take(2 * MB)
@@ -61,7 +61,7 @@ async def test_the_one_that_is_over_the_budget_goes_on_before_those_that_wait() 
 
 @in_virtual_time
 async def test_one_that_stalls_over_the_budget_does_not_hold_up_the_others() -> None:
-    room, done = Room(MB), list[str]()
+    room, done = ByteBudget(MB), list[str]()
     with room.share() as stalled, room.share() as other:
         await stalled.take(2 * MB)
         began = anyio.current_time()
@@ -73,7 +73,7 @@ async def test_one_that_stalls_over_the_budget_does_not_hold_up_the_others() -> 
 
 @in_virtual_time
 async def test_one_that_is_whole_is_waited_for_however_long_it_takes_to_be_written_down() -> None:
-    room, done = Room(MB), list[str]()
+    room, done = ByteBudget(MB), list[str]()
     with room.share() as other:
         async with anyio.create_task_group() as group:
             with room.share() as whole:
@@ -87,7 +87,7 @@ async def test_one_that_is_whole_is_waited_for_however_long_it_takes_to_be_writt
 
 @in_virtual_time
 async def test_one_that_gives_up_waiting_leaves_the_line() -> None:
-    room = Room(10 * MB)
+    room = ByteBudget(10 * MB)
     with room.share() as first, room.share() as gone, room.share() as third, room.share() as over:
         assert first.took(10 * MB)
         assert over.took(1)
@@ -101,7 +101,7 @@ async def test_one_that_gives_up_waiting_leaves_the_line() -> None:
 
 @pytest.mark.parametrize("size", [0, 1])
 async def test_a_share_that_took_nothing_gives_nothing_back(size: int) -> None:
-    room = Room(size)
+    room = ByteBudget(size)
     with room.share():
         pass
     with room.share() as share:

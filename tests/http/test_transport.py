@@ -17,7 +17,7 @@ from aiohttp import web
 
 from pipeline.errors import MaybeBilled, NotSent, PipelineError, UsageError
 from pipeline.http.sessions import api_session
-from pipeline.http.transport import PATH, Client
+from pipeline.http.transport import PATH, Transport
 from pipeline.http.wire import Answer
 from pipeline.providers.aimlapi.shapes import understand
 from pipeline.providers.aimlapi.verdict import verdict
@@ -94,7 +94,7 @@ async def http_server(handler: Handler) -> AsyncIterator[str]:
 async def post(base: str, *, key: str | None = SECRET, timeout: float = 5.0, **options: Any) -> Answer:
     endpoint = Endpoint(base, Key(key) if key else None)
     async with api_session(concurrency=4, timeout=timeout) as session:
-        return await Client(session, endpoint, **options).post("run.key.000001", BODY)
+        return await Transport(session, endpoint, **options).post("run.key.000001", BODY)
 
 
 async def failure(base: str, **options: Any) -> PipelineError:
@@ -158,7 +158,7 @@ async def test_a_prompt_of_any_text_can_be_sent() -> None:
 
     async with http_server(handler) as base, api_session(concurrency=1, timeout=5) as session:
         body = {"prompt": 'line\n"quoted" \u2028 🦝'}
-        found = await Client(session, Endpoint(base)).post("a", body)
+        found = await Transport(session, Endpoint(base)).post("a", body)
     assert json.loads(found.body) == body
 
 
@@ -172,7 +172,7 @@ async def test_every_request_has_a_connection_of_its_own() -> None:
 
     async with http_server(handler) as base, api_session(concurrency=4, timeout=5) as session:
         for _ in range(5):
-            await Client(session, Endpoint(base)).post("a", BODY)
+            await Transport(session, Endpoint(base)).post("a", BODY)
     assert len(ports) == 5
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline import job as jobfile
 from pipeline.errors import UsageError
 from pipeline.job import keys, naming
+from pipeline.job.schema import FORMER_LIMITS
 from pipeline.model import DEFAULT_MODEL, Limits
 from pipeline.providers import catalogue
 from tests.job.conftest import Write, items
@@ -352,7 +353,7 @@ def test_the_schema_for_editors_names_every_key() -> None:
     text, mapping = schema["$defs"]["PromptSpec"]["anyOf"]
     assert text == {"type": "string"}
     assert {"id", "prompt", "file", "variables", "count", "seeds"} <= set(mapping["properties"])
-    assert set(schema["$defs"]["LimitsSpec"]["properties"]) == set(Limits.__dataclass_fields__)
+    assert set(schema["$defs"]["LimitsSpec"]["properties"]) == {*Limits.__dataclass_fields__, *FORMER_LIMITS}
 
 
 def test_the_schema_for_editors_says_what_each_key_means() -> None:
@@ -366,4 +367,36 @@ def test_the_schema_for_editors_says_what_each_key_means() -> None:
     assert limits["grace"]["description"] == (
         "Seconds that an interrupted run waits for the answers it has already asked for."
     )
-    assert "660 s, and 1 s in the sandbox." in limits["settle"]["description"]
+    assert "660 s, and 1 s in the sandbox." in limits["billing_lag"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value", "read"),
+    [
+        ("budget_lost", "retry_paid_budget_usd", "2.5", 2.5),
+        ("settle", "billing_lag", "11m", 660.0),
+        ("on_maybe", "on_unknown_outcome", "hold", "hold"),
+    ],
+)
+def test_a_limit_is_read_by_its_former_name_and_the_user_told_the_new_one(
+    write: Write, old: str, new: str, value: str, read: object
+) -> None:
+    job = jobfile.load(write(f"limits: {{{old}: {value}}}\nprompts: [a]\n"))
+    assert getattr(job.limits, new) == read
+    assert job.notes == (f"limits.{old} is called {new} now: the old name is read for one version more",)
+
+
+def test_a_limit_under_both_its_names_is_what_the_new_one_says(write: Write) -> None:
+    job = jobfile.load(write("limits: {settle: 5, billing_lag: 7}\nprompts: [a]\n"))
+    assert job.limits.billing_lag == 7
+    assert job.notes == (
+        "limits.settle is called billing_lag now: the old name is not read, since billing_lag is given too",
+    )
+
+
+def test_a_former_name_with_a_wrong_value_is_a_mistake_where_it_stands(write: Write) -> None:
+    with pytest.raises(UsageError) as refused:
+        jobfile.load(write("limits: {settle: -1}\nprompts: [a]\n"))
+    (problem,) = refused.value.problems
+    assert (problem.place.line, problem.place.column) == (1, 18)
+    assert "limits.settle is -1" in problem.message

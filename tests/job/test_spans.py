@@ -5,7 +5,7 @@ import pytest
 from pipeline import job as jobfile
 from tests.job.conftest import Write, at, problems
 
-KEYS = ["budget_window", "settle", "request_timeout", "grace", "patience"]
+KEYS = ["budget_window", "billing_lag", "request_timeout", "grace", "patience"]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.job.diagnostics.diagnostic import Mistakes
+from pipeline.job.diagnostics.diagnostic import Diagnostics
 from pipeline.job.yaml import syntax, yaml12
 from tests.job.conftest import Write, at, items, problems
 
@@ -49,7 +49,7 @@ def test_a_slip_is_told_with_its_cure(write: Write, text: str, place: str, messa
 )
 def test_nesting_is_refused_at_our_own_depth(text: str, place: str) -> None:
     with pytest.raises(syntax.BadYaml) as caught:
-        yaml12.read(text, "job.yaml", Mistakes())
+        yaml12.read(text, "job.yaml", Diagnostics())
     assert (str(caught.value.place), caught.value.message) == (place, "it is nested more than 20 levels deep")
 
 

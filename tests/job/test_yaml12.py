@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.job.diagnostics.diagnostic import Mistakes
+from pipeline.job.diagnostics.diagnostic import Diagnostics
 from pipeline.job.yaml import yaml12
 from pipeline.job.yaml.scalars import Scalar, read_scalar, shown, value_of
 from pipeline.job.yaml.syntax import BadYaml
@@ -18,7 +18,7 @@ from tests.job.conftest import Write, items
 
 
 def read(text: str) -> Any:
-    mistakes = Mistakes()
+    mistakes = Diagnostics()
     plain = yaml12.read(text, "job.yaml", mistakes).root.plain()
     assert not mistakes.problems
     return value_of(plain)
@@ -111,7 +111,7 @@ prompts:
 
 
 def test_a_merged_value_is_placed_where_it_was_written() -> None:
-    document = yaml12.read("a: &a {b: 1}\nc:\n  <<: *a\n", "job.yaml", Mistakes())
+    document = yaml12.read("a: &a {b: 1}\nc:\n  <<: *a\n", "job.yaml", Diagnostics())
     assert str(document.place("c", "b")) == "job.yaml:1:11"
     assert str(document.key_place("c", "b")) == "job.yaml:1:8"
     assert str(document.at("c").place("missing", 3)) == "job.yaml:3:3"
@@ -143,7 +143,7 @@ def test_digits_are_a_number_in_tens(text: str) -> None:
 @given(st.binary(max_size=60))
 def test_no_bytes_whatever_end_in_a_traceback(data: bytes) -> None:
     with suppress(BadYaml):
-        yaml12.read(data.decode("latin-1"), "job.yaml", Mistakes())
+        yaml12.read(data.decode("latin-1"), "job.yaml", Diagnostics())
 
 
 def test_a_value_is_shown_as_it_was_written() -> None:

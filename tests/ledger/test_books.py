@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ledger import Books, LedgerReader
+from pipeline.ledger import CostBreakdown, LedgerReader
 
 BILLED = ("intent", "maybe", "lost", "accepted", "paid")
 RUNS = {"r-1": "https://api.aimlapi.com", "r-2": "sandbox", "r-3": "https://other.example"}
@@ -85,7 +85,7 @@ def test_of_answers_without_a_file_nothing_counts_as_delivered(tmp_path: Path, r
 def test_a_picture_that_is_still_to_be_fetched_is_not_delivered(tmp_path: Path) -> None:
     paid = {"run": "r-1", "state": "paid", "price": 9, "tokens": 10, "delivered": 3, "takes": ["saved", None, "lost"]}
     with filled(tmp_path, [paid]) as reader:
-        assert reader.books() == Books(3, 4, 0, 3, 0, (1, 0, 0, 0, 0), answers=1)
+        assert reader.books() == CostBreakdown(3, 4, 0, 3, 0, (1, 0, 0, 0, 0), answers=1)
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

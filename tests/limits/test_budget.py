@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import BudgetReached
-from pipeline.limits.budget import Budget, LostBudget, cap_of
+from pipeline.limits.budget import Budget, RetryPaidBudget, cap_of
 from pipeline.model import Limits
 
 
@@ -97,11 +97,11 @@ def test_of_two_caps_the_lower_one_holds(tokens: int | None, dollars: float | No
     ("dollars", "planned", "cap"), [(None, 0, 2e6), (None, 2e8, 4e6), (0.5, 2e8, 1e6), (0, 2e8, 0)]
 )
 def test_a_dollar_or_a_fiftieth_of_the_plan_may_be_lost(dollars: float | None, planned: float, cap: float) -> None:
-    assert LostBudget(dollars, int(planned), dear=lambda: 7).cap == cap
+    assert RetryPaidBudget(dollars, int(planned), dear=lambda: 7).cap == cap
 
 
 def test_what_is_lost_at_an_unknown_price_is_taken_for_the_dearest() -> None:
-    lost = LostBudget(7e-6, 0, dear=lambda: 7)
+    lost = RetryPaidBudget(7e-6, 0, dear=lambda: 7)
     assert [lost.allows(None), lost.allows(7), lost.allows(1)] == [True, True, False]
 
 

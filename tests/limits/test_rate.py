@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.limits.rate import Pace, Throttle
+from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from tests.clock import in_virtual_time, stall
 
 RATES = (6.0, 30, 60, 60.2, 61, 90, 120, 600, 6000)
@@ -35,17 +35,19 @@ class Server:
         return sum(not self.lets_in(now) for now in sorted(arrivals))
 
 
-def paced(per_minute: float | None) -> Pace:
-    return Pace(per_minute, clock=anyio.current_time)
+def paced(per_minute: float | None) -> RateLimiter:
+    return RateLimiter(per_minute, clock=anyio.current_time)
 
 
-async def sent_by(pace: Pace, workers: int, until: float, work: Callable[[], float] = lambda: 0.0) -> list[float]:
+async def sent_by(
+    rate: RateLimiter, workers: int, until: float, work: Callable[[], float] = lambda: 0.0
+) -> list[float]:
     """The moments at which workers, each busy for `work()` seconds after its turn, sent something."""
     sent: list[float] = []
 
     async def worker() -> None:
         while True:
-            await pace.turn()
+            await rate.acquire()
             sent.append(anyio.current_time())
             await anyio.sleep(work())
 
@@ -105,7 +107,7 @@ async def test_a_loop_that_is_always_a_little_late_loses_nearly_nothing(per_minu
     async def late(seconds: float) -> None:
         await anyio.sleep(seconds + chance.uniform(0.0, 0.008))
 
-    sent = await sent_by(Pace(per_minute, clock=anyio.current_time, sleep=late), 8, 60.0)
+    sent = await sent_by(RateLimiter(per_minute, clock=anyio.current_time, sleep=late), 8, 60.0)
     assert 0.97 * per_minute <= len(sent) <= per_minute
     assert Server(per_minute).refusals(on_their_way(sent, chance)) <= 1
 
@@ -127,21 +129,21 @@ async def test_the_first_turn_is_at_once_and_the_second_one_interval_later() -> 
 
 @in_virtual_time
 async def test_slots_that_nobody_asked_for_are_gone() -> None:
-    pace = paced(600)
-    await pace.turn()
+    rate = paced(600)
+    await rate.acquire()
     await anyio.sleep(30)
-    sent = await sent_by(pace, 8, 30.95)
+    sent = await sent_by(rate, 8, 30.95)
     assert len(sent) == 10
     assert sent[1] - sent[0] == pytest.approx(0.1002)
 
 
 @in_virtual_time
 async def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> None:
-    pace, order = paced(60), list[int]()
+    rate, order = paced(60), list[int]()
 
     async def ask(number: int) -> None:
         await anyio.sleep(number * 0.001)
-        await pace.turn()
+        await rate.acquire()
         order.append(number)
 
     async with anyio.create_task_group() as tasks:
@@ -153,12 +155,12 @@ async def test_turns_are_given_in_the_order_in_which_they_were_asked_for() -> No
 @pytest.mark.parametrize("per_minute", [None, 60, 600])
 @in_virtual_time
 async def test_retry_after_pauses_every_worker(per_minute: float | None) -> None:
-    pace = paced(per_minute)
+    rate = paced(per_minute)
     sent: list[float] = []
 
     async def worker() -> None:
         while True:
-            await pace.turn()
+            await rate.acquire()
             sent.append(anyio.current_time())
             await anyio.sleep(0.5)
 
@@ -167,7 +169,7 @@ async def test_retry_after_pauses_every_worker(per_minute: float | None) -> None
             for _ in range(8):
                 tasks.start_soon(worker)
             await anyio.sleep(10.05)
-            assert pace.pause(17.0) == 17.0
+            assert rate.pause(17.0) == 17.0
     assert any(moment <= 10.05 for moment in sent)
     assert not [moment for moment in sent if 10.05 < moment < 27.05 - 1e-9]
     assert min(moment for moment in sent if moment > 10.05) == pytest.approx(27.05)
@@ -176,19 +178,19 @@ async def test_retry_after_pauses_every_worker(per_minute: float | None) -> None
 @pytest.mark.parametrize("pauses", [(20.0, 5.0), (5.0, 20.0), (20.0, None)])
 @in_virtual_time
 async def test_of_pauses_that_overlap_the_one_that_ends_last_holds(pauses: tuple[float | None, ...]) -> None:
-    pace = paced(600)
+    rate = paced(600)
     for seconds in pauses:
-        assert pace.pause(seconds) <= 20.0
-    await pace.turn()
+        assert rate.pause(seconds) <= 20.0
+    await rate.acquire()
     assert anyio.current_time() == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize("per_minute", RATES)
 @in_virtual_time
 async def test_after_a_pause_turns_are_given_evenly_again(per_minute: float) -> None:
-    pace = paced(per_minute)
-    pace.pause(30.0)
-    sent = await sent_by(pace, 50, 90.0)
+    rate = paced(per_minute)
+    rate.pause(30.0)
+    sent = await sent_by(rate, 50, 90.0)
     gaps = [later - earlier for earlier, later in pairwise(sent)]
     assert sent[0] == pytest.approx(30.0)
     assert min(gaps) >= 60 / per_minute
@@ -196,23 +198,23 @@ async def test_after_a_pause_turns_are_given_evenly_again(per_minute: float) -> 
 
 @in_virtual_time
 async def test_a_pause_that_begins_while_the_first_in_line_sleeps_holds_for_it_too() -> None:
-    pace = paced(6)
-    await pace.turn()
+    rate = paced(6)
+    await rate.acquire()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(pace.turn)
+        tasks.start_soon(rate.acquire)
         await anyio.sleep(9)
-        pace.pause(60)
+        rate.pause(60)
     assert anyio.current_time() == pytest.approx(69)
 
 
 @in_virtual_time
 async def test_whoever_is_cancelled_takes_no_turn_and_holds_up_nobody() -> None:
-    pace, got = paced(60), list[tuple[int, float]]()
+    rate, got = paced(60), list[tuple[int, float]]()
     scopes = [anyio.CancelScope() for _ in range(6)]
 
     async def ask(number: int) -> None:
         with scopes[number]:
-            await pace.turn()
+            await rate.acquire()
             got.append((number, anyio.current_time()))
 
     async with anyio.create_task_group() as tasks:
@@ -229,13 +231,13 @@ async def test_whoever_is_cancelled_takes_no_turn_and_holds_up_nobody() -> None:
 @pytest.mark.parametrize("seed", range(20))
 @in_virtual_time
 async def test_no_cancellation_loses_or_stalls_a_turn(seed: int) -> None:
-    chance, pace = random.Random(seed), paced(600)
+    chance, rate = random.Random(seed), paced(600)
     got: list[float] = []
 
     async def ask() -> None:
         await anyio.sleep(chance.uniform(0, 2))
         with anyio.move_on_after(chance.choice([0.0, 0.05, 0.1002, 1.0, 1000.0])):
-            await pace.turn()
+            await rate.acquire()
             got.append(anyio.current_time())
 
     async with anyio.create_task_group() as tasks:
@@ -243,7 +245,7 @@ async def test_no_cancellation_loses_or_stalls_a_turn(seed: int) -> None:
             tasks.start_soon(ask)
     assert all(later - earlier > 0.1 for earlier, later in pairwise(got))
     now = anyio.current_time()
-    await pace.turn()
+    await rate.acquire()
     assert anyio.current_time() - now <= 0.1003
 
 
@@ -251,63 +253,63 @@ async def test_without_a_rate_thousands_of_turns_cost_next_to_nothing() -> None:
     async def no_sleep(_seconds: float) -> None:
         pytest.fail("slept")
 
-    pace = Pace(None, sleep=no_sleep)
+    rate = RateLimiter(None, sleep=no_sleep)
     begun = anyio.current_time()
     async with anyio.create_task_group() as tasks:
         for _ in range(5_000):
-            tasks.start_soon(pace.turn)
+            tasks.start_soon(rate.acquire)
     assert anyio.current_time() - begun < 2.0
 
 
 @pytest.mark.parametrize("said", [None, 0.0])
 @in_virtual_time
 async def test_a_refusal_that_names_no_time_pauses_twice_as_long_each_time(said: float | None) -> None:
-    pace, pauses = paced(None), list[float]()
+    rate, pauses = paced(None), list[float]()
     for _ in range(8):
-        pauses.append(pace.pause(said))
-        await pace.turn()
+        pauses.append(rate.pause(said))
+        await rate.acquire()
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    pace.accepted()
-    assert pace.pause(said) == 1
+    rate.accepted()
+    assert rate.pause(said) == 1
 
 
 @in_virtual_time
 async def test_refusals_during_a_pause_do_not_prolong_it() -> None:
-    pace = paced(None)
-    pace.pause(None)
+    rate = paced(None)
+    rate.pause(None)
     await anyio.sleep(0.25)
-    assert [pace.pause(None) for _ in range(7)] == [0.75] * 7
-    await pace.turn()
-    assert pace.pause(None) == 2
+    assert [rate.pause(None) for _ in range(7)] == [0.75] * 7
+    await rate.acquire()
+    assert rate.pause(None) == 2
 
 
 async def answered_by(
     server: Callable[[float], bool], workers: int, until: float, said: float | None = None, latency: float = 0.2
 ) -> list[tuple[float, bool]]:
     """When requests reached a server whose limit nobody knows, and whether it let them in."""
-    chance, pace, throttle = random.Random(workers), paced(None), Throttle(workers, adaptive=True)
+    chance, rate, concurrency = random.Random(workers), paced(None), ConcurrencyLimiter(workers, adaptive=True)
     answers: list[tuple[float, bool]] = []
 
     async def request(epoch: int) -> None:
-        await pace.turn()
+        await rate.acquire()
         await anyio.sleep(chance.uniform(0.001, 0.01))
         let_in = server(anyio.current_time())
         answers.append((anyio.current_time(), let_in))
         await anyio.sleep(latency * chance.uniform(0.7, 1.3) if let_in else 0.005)
         if let_in:
-            throttle.accepted()
-            pace.accepted()
+            concurrency.accepted()
+            rate.accepted()
         else:
-            throttle.refused(epoch)
-            pace.pause(said)
+            concurrency.refused(epoch)
+            rate.pause(said)
 
     async def worker() -> None:
         while True:
-            epoch = await throttle.acquire()
+            epoch = await concurrency.acquire()
             try:
                 await request(epoch)
             finally:
-                throttle.release()
+                concurrency.release()
 
     with anyio.move_on_at(until):
         async with anyio.create_task_group() as tasks:
@@ -336,11 +338,11 @@ async def test_many_workers_meet_an_unknown_limit_no_more_often_once_they_have_b
 
 @in_virtual_time
 async def test_without_a_rate_those_who_waited_for_a_pause_do_not_leave_all_at_once() -> None:
-    pace = paced(None)
+    rate = paced(None)
     for _ in range(20):
-        await pace.turn()
-    pace.pause(5.0)
-    sent = await sent_by(pace, 50, 10.0, work=lambda: 0.5)
+        await rate.acquire()
+    rate.pause(5.0)
+    sent = await sent_by(rate, 50, 10.0, work=lambda: 0.5)
     assert sent[0] == pytest.approx(5.0)
     assert min(later - earlier for earlier, later in pairwise(sent)) > 0.15
 
@@ -355,108 +357,108 @@ async def test_a_single_refusal_is_outgrown(said: float | None) -> None:
 
 @in_virtual_time
 async def test_a_pause_of_an_hour_does_not_teach_an_hour_between_turns() -> None:
-    pace = paced(None)
-    await pace.turn()
-    pace.pause(3600.0)
-    sent = await sent_by(pace, 1, 3660.0, work=lambda: 0.5)
+    rate = paced(None)
+    await rate.acquire()
+    rate.pause(3600.0)
+    sent = await sent_by(rate, 1, 3660.0, work=lambda: 0.5)
     assert sent[:2] == pytest.approx([3600.0, 3610.0])
     assert len(sent) > 10
 
 
 @in_virtual_time
 async def test_a_known_rate_is_not_unlearned_by_refusals() -> None:
-    pace = paced(600)
+    rate = paced(600)
     for _ in range(5):
-        await pace.turn()
-        pace.pause(2.0)
-    sent = await sent_by(pace, 8, 20.0)
+        await rate.acquire()
+        rate.pause(2.0)
+    sent = await sent_by(rate, 8, 20.0)
     assert [later - earlier for earlier, later in pairwise(sent)] == pytest.approx([0.1002] * (len(sent) - 1))
 
 
 async def test_no_more_are_in_flight_than_the_throttle_allows() -> None:
-    throttle, busy, most = Throttle(3, adaptive=False), 0, 0
+    concurrency, busy, most = ConcurrencyLimiter(3, adaptive=False), 0, 0
 
     async def work() -> None:
         nonlocal busy, most
-        await throttle.acquire()
+        await concurrency.acquire()
         busy += 1
         most = max(most, busy)
         await anyio.lowlevel.checkpoint()
         busy -= 1
-        throttle.release()
+        concurrency.release()
 
     async with anyio.create_task_group() as tasks:
         for _ in range(20):
             tasks.start_soon(work)
-    assert (most, throttle.in_flight) == (3, 0)
+    assert (most, concurrency.in_flight) == (3, 0)
 
 
 async def test_a_throttle_that_does_not_adapt_never_changes() -> None:
-    throttle = Throttle(8, adaptive=False)
+    concurrency = ConcurrencyLimiter(8, adaptive=False)
     for _ in range(20):
-        throttle.refused(await throttle.acquire())
-        throttle.accepted()
-        throttle.release()
-    assert throttle.limit == 8
+        concurrency.refused(await concurrency.acquire())
+        concurrency.accepted()
+        concurrency.release()
+    assert concurrency.limit == 8
 
 
 async def test_refusals_of_requests_that_left_together_halve_the_limit_once() -> None:
-    throttle = Throttle(8, adaptive=True)
-    epochs = [await throttle.acquire() for _ in range(8)]
+    concurrency = ConcurrencyLimiter(8, adaptive=True)
+    epochs = [await concurrency.acquire() for _ in range(8)]
     for epoch in epochs:
-        throttle.refused(epoch)
-        throttle.release()
-    assert throttle.limit == 4
+        concurrency.refused(epoch)
+        concurrency.release()
+    assert concurrency.limit == 4
 
 
 async def test_the_limit_never_falls_below_one() -> None:
-    throttle = Throttle(5, adaptive=True)
+    concurrency = ConcurrencyLimiter(5, adaptive=True)
     limits = []
     for _ in range(5):
-        throttle.refused(await throttle.acquire())
-        throttle.release()
-        limits.append(throttle.limit)
+        concurrency.refused(await concurrency.acquire())
+        concurrency.release()
+        limits.append(concurrency.limit)
     assert limits == [2, 1, 1, 1, 1]
 
 
 async def test_the_limit_grows_by_one_after_as_many_successes_as_it_allows_at_once() -> None:
-    throttle = Throttle(8, adaptive=True)
-    throttle.refused(await throttle.acquire())
+    concurrency = ConcurrencyLimiter(8, adaptive=True)
+    concurrency.refused(await concurrency.acquire())
     limits = []
     for _ in range(4 + 5 + 6 + 7 + 20):
-        throttle.accepted()
-        limits.append(throttle.limit)
+        concurrency.accepted()
+        limits.append(concurrency.limit)
     assert limits == [4] * 3 + [5] * 5 + [6] * 6 + [7] * 7 + [8] * 21
 
 
 async def test_after_a_cut_nobody_starts_until_enough_have_returned() -> None:
-    throttle, started = Throttle(4, adaptive=True), 0
+    concurrency, started = ConcurrencyLimiter(4, adaptive=True), 0
 
     async def start() -> None:
         nonlocal started
-        await throttle.acquire()
+        await concurrency.acquire()
         started += 1
 
-    epochs = [await throttle.acquire() for _ in range(4)]
-    throttle.refused(epochs[0])
+    epochs = [await concurrency.acquire() for _ in range(4)]
+    concurrency.refused(epochs[0])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(start)
         for _ in range(2):
-            throttle.release()
+            concurrency.release()
             await anyio.wait_all_tasks_blocked()
             assert started == 0
-        throttle.release()
-    assert (started, throttle.in_flight) == (1, 2)
+        concurrency.release()
+    assert (started, concurrency.in_flight) == (1, 2)
 
 
 async def test_whoever_waits_longest_starts_first() -> None:
-    throttle, order = Throttle(1, adaptive=False), list[int]()
+    concurrency, order = ConcurrencyLimiter(1, adaptive=False), list[int]()
 
     async def work(number: int) -> None:
-        await throttle.acquire()
+        await concurrency.acquire()
         order.append(number)
         await anyio.lowlevel.checkpoint()
-        throttle.release()
+        concurrency.release()
 
     async with anyio.create_task_group() as tasks:
         for number in range(10):
@@ -465,26 +467,26 @@ async def test_whoever_waits_longest_starts_first() -> None:
 
 
 async def test_a_waiter_cancelled_right_as_it_is_let_in_gives_its_place_on() -> None:
-    throttle, scope, started = Throttle(1, adaptive=False), anyio.CancelScope(), list[str]()
+    concurrency, scope, started = ConcurrencyLimiter(1, adaptive=False), anyio.CancelScope(), list[str]()
 
     async def first() -> None:
         with scope:
-            await throttle.acquire()
+            await concurrency.acquire()
             started.append("first")
 
     async def second() -> None:
-        await throttle.acquire()
+        await concurrency.acquire()
         started.append("second")
 
-    await throttle.acquire()
+    await concurrency.acquire()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(first)
         await anyio.wait_all_tasks_blocked()
         tasks.start_soon(second)
         await anyio.wait_all_tasks_blocked()
         scope.cancel()
-        throttle.release()
-    assert (started, throttle.in_flight) == (["second"], 1)
+        concurrency.release()
+    assert (started, concurrency.in_flight) == (["second"], 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -492,43 +494,43 @@ async def test_a_waiter_cancelled_right_as_it_is_let_in_gives_its_place_on() -> 
 def test_whatever_happens_the_limit_keeps_its_bounds_and_everybody_has_a_turn(seed: int, most: int) -> None:
     @in_virtual_time
     async def scenario() -> None:
-        chance, throttle = random.Random(seed), Throttle(most, adaptive=True)
+        chance, concurrency = random.Random(seed), ConcurrencyLimiter(most, adaptive=True)
         busy = ended = 0
 
         async def work() -> None:
             nonlocal busy, ended
             await anyio.sleep(chance.uniform(0, 3))
             with anyio.move_on_after(chance.choice([0.0, 0.2, 1.0, 1000.0])):
-                epoch = await throttle.acquire()
+                epoch = await concurrency.acquire()
                 try:
                     busy += 1
-                    assert busy <= throttle.in_flight <= most
+                    assert busy <= concurrency.in_flight <= most
                     await anyio.sleep(chance.uniform(0, 1))
-                    throttle.accepted() if chance.random() < 0.7 else throttle.refused(epoch)
-                    assert 1 <= throttle.limit <= most
+                    concurrency.accepted() if chance.random() < 0.7 else concurrency.refused(epoch)
+                    assert 1 <= concurrency.limit <= most
                 finally:
                     busy -= 1
-                    throttle.release()
+                    concurrency.release()
             ended += 1
 
         async with anyio.create_task_group() as tasks:
             for _ in range(25):
                 tasks.start_soon(work)
-        assert (ended, busy, throttle.in_flight) == (25, 0, 0)
+        assert (ended, busy, concurrency.in_flight) == (25, 0, 0)
 
     scenario()
 
 
 async def test_where_nobody_knows_what_a_server_bears_few_go_first_and_then_twice_as_many_every_round() -> None:
-    throttle = Throttle(64, adaptive=True)
+    concurrency = ConcurrencyLimiter(64, adaptive=True)
     rounds = []
-    while throttle.limit < 64:
-        rounds.append(throttle.limit)
-        for _ in range(throttle.limit):
-            throttle.accepted()
+    while concurrency.limit < 64:
+        rounds.append(concurrency.limit)
+        for _ in range(concurrency.limit):
+            concurrency.accepted()
     assert rounds == [8, 16, 32]
-    throttle.refused(await throttle.acquire())
-    assert throttle.limit == 32
+    concurrency.refused(await concurrency.acquire())
+    assert concurrency.limit == 32
     for _ in range(32):
-        throttle.accepted()
-    assert throttle.limit == 33, "after a refusal it grows slowly"
+        concurrency.accepted()
+    assert concurrency.limit == 33, "after a refusal it grows slowly"

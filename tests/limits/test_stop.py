@@ -3,38 +3,38 @@ import anyio.lowlevel
 import pytest
 
 from pipeline.errors import BudgetReached, Interrupted, StopRun
-from pipeline.limits.stop import Gate, GateClosed
+from pipeline.limits.stop import RunStopping, StopSignal
 
 
 def test_a_gate_is_open_until_it_is_closed() -> None:
-    gate = Gate()
-    assert gate.reason is None
+    stop = StopSignal()
+    assert stop.reason is None
     reason = StopRun("enough")
-    gate.close(reason)
-    assert gate.reason is reason
+    stop.request(reason)
+    assert stop.reason is reason
 
 
 def test_the_first_reason_stays() -> None:
-    gate = Gate()
+    stop = StopSignal()
     first = Interrupted("stopped by SIGTERM", 143)
-    gate.close(first)
-    gate.close(BudgetReached("too late"))
-    assert gate.reason is first
+    stop.request(first)
+    stop.request(BudgetReached("too late"))
+    assert stop.reason is first
 
 
 async def test_nobody_enters_a_closed_gate() -> None:
-    gate = Gate()
-    gate.close(StopRun("enough"))
-    with pytest.raises(GateClosed), gate.waiting():
+    stop = StopSignal()
+    stop.request(StopRun("enough"))
+    with pytest.raises(RunStopping), stop.interruptible():
         pytest.fail("entered")
 
 
 async def test_whoever_waits_is_told_at_once() -> None:
-    gate = Gate()
+    stop = StopSignal()
     told: list[int] = []
 
     async def wait(number: int) -> None:
-        with pytest.raises(GateClosed), gate.waiting():
+        with pytest.raises(RunStopping), stop.interruptible():
             await anyio.sleep_forever()
         told.append(number)
 
@@ -43,20 +43,20 @@ async def test_whoever_waits_is_told_at_once() -> None:
             for number in range(5):
                 group.start_soon(wait, number)
             await anyio.wait_all_tasks_blocked()
-            gate.close(StopRun("enough"))
+            stop.request(StopRun("enough"))
     assert sorted(told) == [0, 1, 2, 3, 4]
 
 
 async def test_what_ends_before_the_gate_closes_is_not_disturbed() -> None:
-    gate = Gate()
-    with gate.waiting():
+    stop = StopSignal()
+    with stop.interruptible():
         await anyio.lowlevel.checkpoint()
-    gate.close(StopRun("enough"))
+    stop.request(StopRun("enough"))
     await anyio.lowlevel.checkpoint()
 
 
 async def test_only_those_who_wait_to_send_are_woken() -> None:
-    gate = Gate()
+    stop = StopSignal()
     done: list[str] = []
 
     async def in_flight(answer: anyio.Event) -> None:
@@ -67,7 +67,7 @@ async def test_only_those_who_wait_to_send_are_woken() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(in_flight, answer)
         await anyio.wait_all_tasks_blocked()
-        gate.close(StopRun("enough"))
+        stop.request(StopRun("enough"))
         await anyio.wait_all_tasks_blocked()
         assert done == []
         answer.set()
@@ -76,19 +76,19 @@ async def test_only_those_who_wait_to_send_are_woken() -> None:
 
 async def test_a_turn_that_has_come_is_kept_when_the_gate_closes_behind_it() -> None:
     # Otherwise a slot that was acquired could never be given back.
-    gate = Gate()
-    with gate.waiting():
-        gate.close(StopRun("enough"))
-    assert gate.reason is not None
+    stop = StopSignal()
+    with stop.interruptible():
+        stop.request(StopRun("enough"))
+    assert stop.reason is not None
 
 
 async def test_cancellation_from_outside_stays_a_cancellation() -> None:
-    gate = Gate()
+    stop = StopSignal()
     seen: list[type[BaseException]] = []
 
     async def wait() -> None:
         try:
-            with gate.waiting():
+            with stop.interruptible():
                 await anyio.sleep_forever()
         except BaseException as error:
             seen.append(type(error))
@@ -102,12 +102,12 @@ async def test_cancellation_from_outside_stays_a_cancellation() -> None:
 
 
 async def test_cancellation_from_outside_wins_over_a_gate_that_closes_with_it() -> None:
-    gate = Gate()
+    stop = StopSignal()
     seen: list[type[BaseException]] = []
 
     async def wait() -> None:
         try:
-            with gate.waiting():
+            with stop.interruptible():
                 await anyio.sleep_forever()
         except BaseException as error:
             seen.append(type(error))
@@ -116,13 +116,13 @@ async def test_cancellation_from_outside_wins_over_a_gate_that_closes_with_it() 
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
         await anyio.wait_all_tasks_blocked()
-        gate.close(StopRun("enough"))
+        stop.request(StopRun("enough"))
         group.cancel_scope.cancel()
     assert seen == [anyio.get_cancelled_exc_class()]
 
 
 async def test_an_error_inside_passes_through() -> None:
-    gate = Gate()
-    with pytest.raises(KeyError), gate.waiting():
+    stop = StopSignal()
+    with pytest.raises(KeyError), stop.interruptible():
         raise KeyError("mine")
-    gate.close(StopRun("enough"))
+    stop.request(StopRun("enough"))

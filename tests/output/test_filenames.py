@@ -13,8 +13,8 @@ import pytest
 from pipeline.errors import StorageFailed
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.model import Item, SavedImage
-from pipeline.output.filenames import NameKeeper, obstacles
-from pipeline.output.local import Store
+from pipeline.output.filenames import FileNamer, obstacles
+from pipeline.output.local import OutputFolder
 from tests.ledger.rows import AT, RUN, item, saved_row
 from tests.planted import PLANTS
 
@@ -22,15 +22,15 @@ from tests.planted import PLANTS
 class Folder:
     """A real output folder with its ledger."""
 
-    def __init__(self, store: Store, ledger: Ledger) -> None:
+    def __init__(self, store: OutputFolder, ledger: Ledger) -> None:
         self.store = store
         self.ledger = ledger
-        self.names = NameKeeper(store, ledger)
+        self.names = FileNamer(store, ledger)
 
     def put(self, path: str, words: str) -> None:
         part = self.store.part("test")
         part.write(words.encode())
-        part.land_now(path)
+        part.publish_now(path)
 
     def words(self, path: str) -> str | None:
         file = self.store.root / path
@@ -38,11 +38,11 @@ class Folder:
 
     async def save(self, wanted: Item, path: str, words: str, idx: int = 0) -> ImageRow:
         """Land a picture as a run does."""
-        await self.names.make_room(wanted, idx)
+        await self.names.archive_existing(wanted, idx)
         self.put(path, words)
         row = replace(saved_row(idx, key=wanted.key, item=wanted.id), path=path, mtime_ns=self.store.mtime_ns(path))
         await self.ledger.saved(wanted, row)
-        self.names.sweep(wanted, idx, path)
+        self.names.drop_archived(wanted, idx, path)
         return row
 
     def path_of(self, key: str, idx: int = 0) -> str:
@@ -56,13 +56,13 @@ class Folder:
 
 @pytest.fixture
 async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
-    with Store(tmp_path / "out") as store, Ledger(store.state / "ledger.db") as ledger:
+    with OutputFolder(tmp_path / "out") as store, Ledger(store.state / "ledger.db") as ledger:
         ledger.start_run(RUN, AT, "aimlapi")
         yield Folder(store, ledger)
 
 
 async def test_where_nothing_bears_the_name_nothing_happens(folder: Folder) -> None:
-    await folder.names.make_room(item(), 0)
+    await folder.names.archive_existing(item(), 0)
     assert folder.kept() == []
 
 
@@ -80,8 +80,8 @@ async def test_a_name_that_is_free_is_looked_for_once_with_each_suffix_and_nothi
 
     for name in ("lstat", "stat", "unlink", "open"):
         monkeypatch.setattr(os, name, counted(name, getattr(os, name)))
-    await folder.names.make_room(item(), 0)
-    folder.names.sweep(item(), 0, "hero.png")
+    await folder.names.archive_existing(item(), 0)
+    folder.names.drop_archived(item(), 0, "hero.png")
     monkeypatch.undo()
     assert calls == {"lstat": 3}
 
@@ -95,7 +95,7 @@ async def test_a_file_of_the_users_own_is_kept_before_it_is_overwritten(folder: 
 
 async def test_the_old_file_stays_in_its_place_until_the_new_one_comes(folder: Folder) -> None:
     folder.put("hero.png", "old")
-    await folder.names.make_room(item(), 0)
+    await folder.names.archive_existing(item(), 0)
     assert folder.words("hero.png") == "old"
 
 
@@ -147,7 +147,7 @@ async def test_the_same_image_made_anew_is_not_lost_either(folder: Folder) -> No
 async def test_the_same_bytes_are_kept_once(folder: Folder) -> None:
     for _ in range(3):
         folder.put("hero.png", "the same")
-        await folder.names.make_room(item(), 0)
+        await folder.names.archive_existing(item(), 0)
     assert folder.kept() == ["the same"]
 
 
@@ -193,7 +193,7 @@ async def test_a_rename_that_a_kill_cut_short_can_be_done_again(folder: Folder) 
     old, new = item("key-old"), item("key-new")
     await folder.save(old, "hero.png", "old picture")
     # Killed after the old file was kept aside and before the new one came: both names lead to the same file.
-    await folder.names.make_room(new, 0)
+    await folder.names.archive_existing(new, 0)
     assert folder.words("hero.png") == folder.words(folder.path_of("key-old")) == "old picture"
     await folder.names.rename(old, folder.ledger.images("key-old")[0])
     assert folder.words("hero.png") == "old picture"
@@ -210,7 +210,7 @@ async def test_an_image_that_has_failed_meanwhile_is_not_renamed(folder: Folder)
 async def test_a_folder_in_the_place_of_a_picture_is_an_error_that_names_it(folder: Folder) -> None:
     (folder.store.root / "hero.png").mkdir()
     with pytest.raises(StorageFailed, match=r"hero\.png"):
-        await folder.names.make_room(item(), 0)
+        await folder.names.archive_existing(item(), 0)
 
 
 async def test_the_row_of_a_saved_image_says_what_was_saved(folder: Folder) -> None:
@@ -254,7 +254,7 @@ async def test_the_loop_goes_on_while_files_are_hashed_linked_and_flushed(
     with monkeypatch.context() as patch:
         for name in waited:
             patch.setattr(os, name, slow(name, getattr(os, name)))
-        await folder.names.make_room(item("key-new"), 0)
+        await folder.names.archive_existing(item("key-new"), 0)
         await folder.names.rename(item("key-old", id="sunrise"), folder.ledger.images("key-old")[0])
     assert all(found and all(found) for found in waited.values()), waited
     assert row.path == "hero.png"
@@ -277,7 +277,7 @@ async def test_files_of_different_names_are_kept_aside_at_the_same_time(
     monkeypatch.setattr(os, "link", together)
     async with anyio.create_task_group() as group:
         for name in "abc":
-            group.start_soon(folder.names.make_room, item(f"key-{name}", id=name), 0)
+            group.start_soon(folder.names.archive_existing, item(f"key-{name}", id=name), 0)
     assert folder.kept() == ["a", "b", "c"]
 
 
@@ -285,7 +285,7 @@ async def test_what_is_kept_aside_at_the_same_time_shares_flushes(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.put("first.png", "first")
-    await folder.names.make_room(item("key-first", id="first"), 0)
+    await folder.names.archive_existing(item("key-first", id="first"), 0)
     names = [f"hero-{number}" for number in range(20)]
     for name in names:
         folder.put(f"{name}.png", name)
@@ -308,7 +308,7 @@ async def test_what_is_kept_aside_at_the_same_time_shares_flushes(
         patch.setattr(os, "fsync", slow)
         async with anyio.create_task_group() as group:
             for name in names:
-                group.start_soon(folder.names.make_room, item(f"key-{name}", id=name), 0)
+                group.start_soon(folder.names.archive_existing, item(f"key-{name}", id=name), 0)
     assert len(folder.kept()) == 21
     assert 1 < flushes < 10
 
@@ -353,6 +353,6 @@ async def test_a_rename_that_has_begun_is_seen_through(folder: Folder, monkeypat
 def test_whatever_suffix_a_picture_may_get_what_stands_in_its_way_is_named(tmp_path: Path, kind: str) -> None:
     for name in ("hero.jpg", "hero-2.webp", "other.png"):
         PLANTS[kind](tmp_path / name)
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         found = list(obstacles(store, item(count=3), range(3)))
     assert found == [f"{tmp_path / 'hero.jpg'} is {kind}", f"{tmp_path / 'hero-2.webp'} is {kind}"]

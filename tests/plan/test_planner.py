@@ -185,7 +185,7 @@ async def test_a_remake_that_was_cut_off_before_its_download_is_fetched_by_a_pla
     await books.paid("a-2")
     decision = books.decide(item())
     assert claimed(decision) == [(0, "https://cdn.example.com/a-2/0")]
-    assert (decision.reasons, decision.fetch[0].again) == ({0: Reason.PAID}, True)
+    assert (decision.reasons, decision.fetch[0].is_remake) == ({0: Reason.PAID}, True)
     await books.ledger.not_remade(saved_row(attempts=2, attempt="a-2"))
     assert books.decide(item()).reasons == {0: Reason.UNCHANGED}
 
@@ -216,7 +216,7 @@ async def test_what_may_have_been_billed_is_asked_for_only_once_that_is_settled(
     for selection in ({}, {"force": True}, {"retry_failed": True}):
         decision = books.decide(item(), **selection)
         assert (decision.reasons, decision.ask) == ({0: Reason.DOUBT}, ())
-        (doubt,) = decision.doubts
+        (doubt,) = decision.unresolved
         assert (doubt.attempt, doubt.verdict, doubt.price) == ("a-1", "open", 126_000)
     await books.ledger.settled("a-1", "unbilled", AT, error="not billed")
     assert books.decide(item()).ask == (0,)
@@ -229,7 +229,7 @@ async def test_what_was_settled_when_its_run_was_killed_is_still_to_be_acted_on(
     await books.tried("a-1")
     await books.ledger.outcome("a-1", "maybe", AT, error="no answer came")
     await books.ledger.settled("a-1", state, AT, tokens=84_000 if state == "lost" else None, error="by the log")
-    (doubt,) = books.decide(item()).doubts
+    (doubt,) = books.decide(item()).unresolved
     assert (doubt.verdict, doubt.price, doubt.forgone) == (verdict, 84_000 if state == "lost" else 126_000, False)
     assert "no answer came; by the log" in doubt.error
     await books.ledger.failed(failed_row(cause="lost", attempts=1))
@@ -240,7 +240,7 @@ async def test_what_was_settled_when_its_run_was_killed_is_still_to_be_acted_on(
 async def test_an_answer_that_cannot_be_read_is_never_asked_for_again_by_itself(books: Books) -> None:
     await books.paid("a-1")
     await books.ledger.unreadable("a-1", AT, "no JSON")
-    (doubt,) = books.decide(item()).doubts
+    (doubt,) = books.decide(item()).unresolved
     assert (doubt.verdict, doubt.forgone) == ("lost", True)
 
 
@@ -486,4 +486,4 @@ def test_requests_are_packed_up_to_what_the_model_takes(
 
 def test_an_attempt_without_its_answer_is_no_claim(books: Books) -> None:
     planner = books.planner()
-    assert planner._claim(item(), 0, None, [attempt(answer=None)], Reason.NEW) is None
+    assert planner._paid_image(item(), 0, None, [attempt(answer=None)], Reason.NEW) is None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline import Selection
-from pipeline.report.failures import SHOWN, Failure, Outcome, failure_lines
+from pipeline.report.failures import SHOWN, Failure, RecordCounts, failure_lines
 from pipeline.report.summary import Summary
 from sandbox import Behaviour, Fault
 from tests.commands.test_reports import record
@@ -14,7 +14,7 @@ REFUSING = Behaviour(faults=(Fault("400", match="crow"),))
 
 
 def test_ten_failures_are_named_and_the_others_counted() -> None:
-    outcome = Outcome()
+    outcome = RecordCounts()
     for number in range(SHOWN + 3):
         outcome.add(record(id=f"fox-{number}", status="failed", cause="moderated", error="no\nfoxes"))
     lines = failure_lines(outcome.failed, outcome.failures, "CMD")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.limits import retry
-from pipeline.limits.breaker import Outage
-from pipeline.limits.rate import Pace
+from pipeline.limits.breaker import CircuitBreaker
+from pipeline.limits.rate import RateLimiter
 from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
 from sandbox import Sandbox
@@ -23,14 +23,14 @@ def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _short_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assemble, "Outage", partial(Outage, probe_every=(0.001, 0.002)))
+    monkeypatch.setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.001, 0.002)))
 
 
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> VirtualTime:
     """Pauses that the API asks for pass at once, and are noted."""
     virtual = VirtualTime()
-    monkeypatch.setattr(assemble, "Pace", partial(Pace, clock=virtual.clock, sleep=virtual.sleep))
+    monkeypatch.setattr(assemble, "RateLimiter", partial(RateLimiter, clock=virtual.clock, sleep=virtual.sleep))
     return virtual
 
 

@@ -47,7 +47,7 @@ class Site:
     def load(self, *prompts: Any, **more: Any) -> Job:
         """Write the job file and read it; what is not given stays as it was."""
         self.job |= more | ({"prompts": list(prompts)} if prompts else {})
-        limits = {"settle": 0} | (self.job.get("limits") or {})
+        limits = {"billing_lag": 0} | (self.job.get("limits") or {})
         job = (
             {"endpoint": self.sandbox.base, "output": str(self.output), "aspect_ratios": ["16:9"]}
             | self.job

@@ -13,9 +13,9 @@ from pipeline.errors import BudgetReached, Interrupted, StorageFailed
 from pipeline.generated import GeneratedImage
 from pipeline.ledger import Ledger
 from pipeline.limits import retry
-from pipeline.limits.stop import Gate
-from pipeline.model import DEFAULT_MODEL, Claim, Item, Limits, Record, Request
-from pipeline.output.local import Store
+from pipeline.limits.stop import StopSignal
+from pipeline.model import DEFAULT_MODEL, Item, Limits, PaidImage, Record, Request
+from pipeline.output.local import OutputFolder
 from pipeline.run import attempt
 from pipeline.run.assemble import wire
 from pipeline.run.item import Producer
@@ -34,11 +34,11 @@ STOP = Interrupted("stopped by the test")
 class Bench:
     """A producer and everything around it that a test looks at."""
 
-    store: Store
+    store: OutputFolder
     ledger: Ledger
     sandbox: Sandbox
     stack: AsyncExitStack
-    gate: Gate = field(default_factory=Gate)
+    stop: StopSignal = field(default_factory=StopSignal)
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -46,12 +46,12 @@ class Bench:
         endpoint = Endpoint(base or self.sandbox.base, Key("sk-test"))
         return await wire(
             RUN,
-            Limits(**{"settle": 0.0, **limits}),
+            Limits(**{"billing_lag": 0.0, **limits}),
             0,
             endpoint,
             self.store,
             self.ledger,
-            self.gate,
+            self.stop,
             self.records.append,
             self.notes.append,
             self.stack,
@@ -64,7 +64,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
-    with Store(tmp_path / "out") as store, Ledger(store.state / "ledger.db") as ledger:
+    with OutputFolder(tmp_path / "out") as store, Ledger(store.state / "ledger.db") as ledger:
         ledger.start_run(RUN, "2026-11-23T02:30:00.000Z", "aimlapi")
         async with Sandbox() as sandbox, AsyncExitStack() as stack:
             yield Bench(store, ledger, sandbox, stack)
@@ -77,12 +77,12 @@ async def test_a_request_ends_as_files_and_records(bench: Bench) -> None:
     assert bench.store.exists("fox.png")
     assert bench.store.exists("fox-2.png")
     assert bench.states(FOX) == ["paid"]
-    assert (producer.asker.tally.requests, producer.asker.tally.tokens) == (1, 2 * PRICE)
+    assert (producer.asker.stats.requests, producer.asker.stats.tokens) == (1, 2 * PRICE)
 
 
 async def test_behind_a_closed_gate_nothing_is_sent_and_nothing_recorded(bench: Bench) -> None:
     producer = await bench.producer()
-    bench.gate.close(STOP)
+    bench.stop.request(STOP)
     await producer.request(Request(FOX, (0, 1)))
     assert (bench.sandbox.books.count(), bench.records, bench.states(FOX)) == (0, [], [])
 
@@ -95,7 +95,7 @@ async def test_a_gate_that_closes_while_the_intent_is_written_lets_nothing_out(
 
     async def intend_and_close(*args: Any, **more: Any) -> None:
         await intend(*args, **more)
-        bench.gate.close(STOP)
+        bench.stop.request(STOP)
 
     monkeypatch.setattr(Ledger, "intend", intend_and_close)
     await producer.request(Request(FOX, (0, 1)))
@@ -114,7 +114,7 @@ async def test_a_gate_that_closes_during_a_backoff_ends_the_waiting_at_once(
         group.start_soon(producer.request, Request(FOX, (0, 1)))
         while not bench.states(FOX) or bench.states(FOX)[0] != "rejected":
             await anyio.sleep(0.001)
-        bench.gate.close(STOP)
+        bench.stop.request(STOP)
     assert bench.sandbox.books.count() == 1
     assert bench.records == []
 
@@ -130,7 +130,7 @@ async def test_what_is_cut_off_while_it_waits_for_its_answer_may_have_been_bille
     (attempt,) = bench.ledger.maybe_billed()
     assert attempt.price == 2 * PRICE
     assert (producer.asker.budget.reserved, producer.asker.budget.spent) == (0, 2 * PRICE)
-    assert producer.asker.throttle.in_flight == 0
+    assert producer.asker.concurrency.in_flight == 0
 
 
 async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(
@@ -139,8 +139,8 @@ async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(
     monkeypatch.setattr(attempt, "ROOM", 1 << 60)
     producer = await bench.producer()
     await producer.request(Request(FOX, (0, 1)))
-    assert isinstance(bench.gate.reason, StorageFailed)
-    assert "MB left" in str(bench.gate.reason)
+    assert isinstance(bench.stop.reason, StorageFailed)
+    assert "MB left" in str(bench.stop.reason)
     assert (bench.sandbox.books.count(), bench.states(FOX), producer.asker.budget.reserved) == (0, [], 0)
 
 
@@ -151,7 +151,7 @@ async def test_a_failure_that_cant_be_written_down_stops_the_run(bench: Bench, m
     monkeypatch.setattr(Ledger, "failed", refuse)
     bench.sandbox.behaviour = faults("400")
     await (await bench.producer()).request(Request(CROW, (0,)))
-    assert isinstance(bench.gate.reason, StorageFailed)
+    assert isinstance(bench.stop.reason, StorageFailed)
     assert bench.records == []
 
 
@@ -169,20 +169,20 @@ async def test_a_price_that_no_list_names_is_learned_from_the_first_answer(bench
         for item in items:
             await producer.request(Request(item, (0,)))
     assert len(bench.records) == 2
-    assert isinstance(bench.gate.reason, BudgetReached)
+    assert isinstance(bench.stop.reason, BudgetReached)
     assert producer.asker.budget.spent == 1400
 
 
 async def test_a_lost_picture_that_had_been_delivered_is_asked_for_once(bench: Bench) -> None:
     gone = GeneratedImage(url=f"{bench.sandbox.cdn_base}/never/was.png?Expires=1700000000")
-    await (await bench.producer()).claim(Claim(CROW, 0, gone, "attempt-0", replaces=True))
+    await (await bench.producer()).deliver(PaidImage(CROW, 0, gone, "attempt-0", replaces=True))
     assert bench.sandbox.books.count() == 1
     assert [record.status for record in bench.records] == ["saved"]
 
 
 async def test_a_lost_picture_that_was_never_delivered_is_given_up(bench: Bench) -> None:
     gone = GeneratedImage(url=f"{bench.sandbox.cdn_base}/never/was.png?Expires=1700000000")
-    await (await bench.producer()).claim(Claim(CROW, 0, gone, "attempt-0"))
+    await (await bench.producer()).deliver(PaidImage(CROW, 0, gone, "attempt-0"))
     assert bench.sandbox.books.count() == 0
     assert [record.cause for record in bench.records] == ["lost"]
     assert "its URL was good until 2023-11-14" in (bench.records[0].error or "")
@@ -229,7 +229,7 @@ async def test_a_long_pause_is_told_to_whoever_watches(bench: Bench, monkeypatch
         group.start_soon(producer.request, Request(CROW, (0,)))
         while not bench.notes:
             await anyio.sleep(0.001)
-        bench.gate.close(STOP)
+        bench.stop.request(STOP)
     assert "pause" in bench.notes[0]
     assert bench.sandbox.books.count() == 1
 
@@ -249,7 +249,7 @@ async def test_a_picture_that_could_not_be_made_again_is_kept(bench: Bench) -> N
     await producer.request(Request(CROW, (0,)))
     before = bench.store.root.joinpath("crow.png").read_bytes()
     bench.sandbox.behaviour = faults("400")
-    await producer.request(Request(CROW, (0,), again=True))
+    await producer.request(Request(CROW, (0,), is_remake=True))
     assert [record.status for record in bench.records] == ["saved"]
     assert producer.not_remade == 1
     assert bench.store.root.joinpath("crow.png").read_bytes() == before
@@ -280,4 +280,4 @@ async def test_a_refusal_shows_that_the_provider_is_there(bench: Bench) -> None:
     await producer.request(Request(CROW, (0,)))
     bench.sandbox.behaviour = faults("503")
     await producer.request(Request(FOX, (0,)))
-    assert not producer.asker.outage.is_open
+    assert not producer.asker.breaker.is_open

@@ -76,7 +76,7 @@ async def test_a_budget_in_dollars_is_the_same_cap_and_the_lower_one_holds(site:
 async def test_a_window_counts_what_earlier_runs_on_the_same_folder_have_spent(site: Site) -> None:
     await site.run(*FOXES[:2], limits={"budget_tokens": 3 * PRICE, "budget_window": "30d"})
     site.sandbox.behaviour = faults("reset-after-billing")
-    await site.run(*FOXES[:3], limits={"budget_tokens": 3 * PRICE, "budget_window": "30d", "budget_lost": 0})
+    await site.run(*FOXES[:3], limits={"budget_tokens": 3 * PRICE, "budget_window": "30d", "retry_paid_budget_usd": 0})
     site.sandbox.behaviour = faults()
     summary = await site.run(*FOXES, limits={"budget_tokens": 3 * PRICE, "budget_window": "30d"})
     assert (summary.exit_code, site.posts) == (7, 3)

@@ -50,7 +50,7 @@ async def test_a_row_that_proves_nothing_is_held_where_the_job_says_so_and_asked
     site: Site,
 ) -> None:
     async with selling(Vendor(the_first({"status": "pending"}), cut=frozenset({1}))) as vendor:
-        summary = await site.run("A fox", endpoint=vendor.base, limits={"on_maybe": "hold"})
+        summary = await site.run("A fox", endpoint=vendor.base, limits={"on_unknown_outcome": "hold"})
         assert (dict(summary.failed), len(vendor.posts)) == ({"maybe-billed": 1}, 1)
         vendor.log = the_first({"status": "failed", "cost": None})
         assert (await site.run()).exit_code == 0
@@ -59,7 +59,7 @@ async def test_a_row_that_proves_nothing_is_held_where_the_job_says_so_and_asked
 
 async def test_what_was_held_and_is_proven_to_be_billed_stays_given_up_as_lost(site: Site) -> None:
     async with selling(Vendor(the_first({"status": "pending"}), cut=frozenset({1}))) as vendor:
-        await site.run("A fox", endpoint=vendor.base, limits={"on_maybe": "hold"})
+        await site.run("A fox", endpoint=vendor.base, limits={"on_unknown_outcome": "hold"})
         vendor.log = lambda rows: rows
         summary = await site.run()
         assert (dict(summary.failed), len(summary.lost)) == ({"lost": 1}, 1)
@@ -97,7 +97,7 @@ async def test_a_log_that_lacks_only_the_row_in_question_is_believed_and_looked_
 async def test_an_empty_log_proves_nothing_until_it_shows_that_it_is_kept(site: Site) -> None:
     # The first request of this account is cut and not billed: an empty log is all there is to see.
     async with selling(Vendor(cut=frozenset({1}), free=frozenset({1}))) as vendor:
-        summary = await site.run("A fox", endpoint=vendor.base, limits={"on_maybe": "hold"})
+        summary = await site.run("A fox", endpoint=vendor.base, limits={"on_unknown_outcome": "hold"})
         assert dict(summary.failed) == {"maybe-billed": 1}
         assert "it is empty" in (summary.maybe_billed[0].error or "")
         # Somebody else on the account buys something, at another time: it is a log.
@@ -141,7 +141,9 @@ async def test_a_log_that_keeps_labels_in_a_form_of_its_own_never_proves_that_no
 
     async with selling(Vendor(hashed, cut=cut)) as vendor:
         prompts = [f"Fox {n}" for n in range(4)]
-        summary = await site.run(*prompts, endpoint=vendor.base, limits={"concurrency": 1, "on_maybe": "hold"})
+        summary = await site.run(
+            *prompts, endpoint=vendor.base, limits={"concurrency": 1, "on_unknown_outcome": "hold"}
+        )
         assert (dict(summary.failed), len(vendor.posts)) == ({"maybe-billed": 1}, 4)
         assert "does not prove" in (summary.maybe_billed[0].error or "")
 
@@ -150,7 +152,9 @@ async def test_others_on_the_account_are_no_reason_to_doubt_a_log_that_has_our_a
     async with selling(Vendor(cut=frozenset({3}), free=frozenset({3}))) as vendor:
         vendor.charge("another-program")
         prompts = [f"Fox {n}" for n in range(6)]
-        summary = await site.run(*prompts, endpoint=vendor.base, limits={"concurrency": 1, "on_maybe": "hold"})
+        summary = await site.run(
+            *prompts, endpoint=vendor.base, limits={"concurrency": 1, "on_unknown_outcome": "hold"}
+        )
         assert (summary.exit_code, len(vendor.posts)) == (0, 7)
 
 
@@ -165,7 +169,7 @@ async def test_a_log_without_pagination_is_read_to_its_end(site: Site) -> None:
 async def test_a_charge_without_a_label_may_be_ours_so_nothing_is_proven(site: Site) -> None:
     async with selling(Vendor(cut=frozenset({1}), free=frozenset({1}))) as vendor:
         vendor.charge(None)
-        summary = await site.run("A fox", endpoint=vendor.base, limits={"on_maybe": "hold"})
+        summary = await site.run("A fox", endpoint=vendor.base, limits={"on_unknown_outcome": "hold"})
         assert dict(summary.failed) == {"maybe-billed": 1}
         assert "bears no label" in (summary.maybe_billed[0].error or "")
 
@@ -212,7 +216,7 @@ async def test_a_clock_that_was_wrong_when_a_run_was_killed_hides_no_charge(site
     vendor = Vendor(cut=frozenset({2}), ahead=behind * 3600)
     async with selling(vendor):
         prompts = [f"Fox {n}" for n in range(3)]
-        limits = {"concurrency": 1, "settle": 3600}
+        limits = {"concurrency": 1, "billing_lag": 3600}
         await site.run(
             *prompts, endpoint=vendor.base, limits=limits, stop_when=lambda: len(site_attempts(site, "maybe")) == 1
         )
@@ -227,7 +231,7 @@ async def test_a_clock_that_was_wrong_when_a_run_was_killed_hides_no_charge(site
             row["created"] = moved(row["created"], -behind * 3600)
         charged = {row["client_request_id"] for row in vendor.rows}
         vendor.ahead = 0.0
-        summary = await site.run(limits={"concurrency": 1, "settle": 0})
+        summary = await site.run(limits={"concurrency": 1, "billing_lag": 0})
         assert [one.client_request_id for one in summary.lost] == [label for label in doubted if label in charged]
         assert summary.exit_code == 0
 
@@ -237,7 +241,7 @@ async def test_a_clock_of_which_nothing_is_known_hides_no_charge(site: Site, hou
     vendor = Vendor(cut=frozenset({2}))
     async with selling(vendor):
         prompts = [f"Fox {n}" for n in range(3)]
-        limits = {"concurrency": 1, "settle": 3600}
+        limits = {"concurrency": 1, "billing_lag": 3600}
         await site.run(
             *prompts, endpoint=vendor.base, limits=limits, stop_when=lambda: len(site_attempts(site, "maybe")) == 1
         )
@@ -249,7 +253,7 @@ async def test_a_clock_of_which_nothing_is_known_hides_no_charge(site: Site, hou
             row["created"] = moved(row["created"], hours * 3600)
         vendor.ahead = hours * 3600
         charged = {row["client_request_id"] for row in vendor.rows}
-        summary = await site.run(limits={"concurrency": 1, "settle": 0})
+        summary = await site.run(limits={"concurrency": 1, "billing_lag": 0})
         assert [one.client_request_id for one in summary.lost] == [label for label in doubted if label in charged]
 
 
@@ -261,8 +265,8 @@ def site_attempts(site: Site, state: str) -> list[str]:
 async def test_a_charge_found_lost_is_named_though_the_clock_was_set_back_during_the_run(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.run import lookup
+    from pipeline.run import billing_log
 
-    monkeypatch.setattr(lookup, "utc_now", lambda: "2001-01-01T00:00:00.000Z")
+    monkeypatch.setattr(billing_log, "utc_now", lambda: "2001-01-01T00:00:00.000Z")
     site.sandbox.behaviour = faults(("reset-after-billing", "ok"))
     assert [one.tokens for one in (await site.run("A fox")).lost] == [PRICE]

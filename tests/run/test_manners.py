@@ -45,7 +45,7 @@ async def test_a_head_that_is_too_large_is_named_and_stops_the_run_after_a_handf
 
     said: list[str] = []
     async with serving(answer) as base:
-        limits = ONE_AT_A_TIME | {"on_maybe": "hold"}
+        limits = ONE_AT_A_TIME | {"on_unknown_outcome": "hold"}
         summary = await site.run(*(f"Fox {n}" for n in range(20)), endpoint=base, limits=limits, note=said.append)
     assert summary.exit_code == 8
     assert any("longer than 64 KiB" in (record.error or "") for record in site.records())

@@ -51,7 +51,7 @@ async def test_a_page_with_status_200_stops_the_run_and_may_have_been_billed(sit
 
 async def test_a_page_after_the_api_has_answered_is_no_wrong_address(site: Site) -> None:
     upstream = Upstream({"crow": page(404)})
-    await asked(site, upstream, "A fox", "A crow", "A hare", limits=ONE_AT_A_TIME | {"on_maybe": "hold"})
+    await asked(site, upstream, "A fox", "A crow", "A hare", limits=ONE_AT_A_TIME | {"on_unknown_outcome": "hold"})
     assert site.summary is not None
     assert (site.summary.exit_code, site.summary.saved) == (1, 2)
 

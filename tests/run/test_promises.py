@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from pipeline import Record, Selection, load_job, run_async
-from pipeline.limits.breaker import Outage
+from pipeline.limits.breaker import CircuitBreaker
 from pipeline.run import preflight as preflight_room
-from pipeline.run.up_to_date import Asked, unchanged
+from pipeline.run.up_to_date import RunRequest, unchanged
 from sandbox import Behaviour, Fault
 from sandbox.painter import Picture, paint
 from tests.run.site import KEY, PRICE, Site, faults
@@ -52,7 +52,7 @@ async def test_a_job_that_was_edited_during_a_run_is_no_job_with_nothing_to_do(s
         path.write_text(text + "  - A crow\n")
 
     await run_async(load_job(path), environ=environ, on_record=edit)
-    assert unchanged(Asked(path, None, None), environ) is None
+    assert unchanged(RunRequest(path, None, None), environ) is None
 
 
 async def test_a_list_that_was_edited_during_a_run_never_ends_with_0_and_images_missing(
@@ -106,15 +106,15 @@ async def test_while_the_provider_is_out_only_probes_leave(
     site: Site, monkeypatch: pytest.MonkeyPatch, downloads: int
 ) -> None:
     opened: list[int] = []
-    real = Outage.failed
+    real = CircuitBreaker.record_failure
 
-    def failed(self: Outage, item: str, error: Any) -> bool:
+    def failed(self: CircuitBreaker, item: str, error: Any) -> bool:
         told = real(self, item, error)
         if self.is_open and not opened:
             opened.append(site.posts)
         return told
 
-    monkeypatch.setattr(Outage, "failed", failed)
+    monkeypatch.setattr(CircuitBreaker, "record_failure", failed)
     site.sandbox.behaviour = Behaviour(faults=(Fault("500"),), latency=0.01)
     await site.run(
         *(f"Fox {n}" for n in range(100)),

@@ -12,7 +12,7 @@ from pipeline import Job, status, verify
 from pipeline.commands.plan import Plan, plan
 from pipeline.errors import FolderLocked, StorageFailed, UsageError
 from pipeline.ledger import Ledger
-from pipeline.output.local import Store, lock
+from pipeline.output.local import OutputFolder, lock
 from pipeline.plan.decision import Selection
 from tests.planted import PLANTS
 from tests.run.site import Site
@@ -77,9 +77,9 @@ async def test_an_output_folder_may_be_moved(site: Site, elsewhere: Path, tmp_pa
 
 
 async def test_a_run_elsewhere_still_locks_out_a_run_that_knows_nothing_of_it(site: Site, elsewhere: Path) -> None:
-    with Store(site.output, elsewhere=elsewhere), pytest.raises(FolderLocked):
+    with OutputFolder(site.output, elsewhere=elsewhere), pytest.raises(FolderLocked):
         await site.run("A fox")
-    with Store(site.output), pytest.raises(FolderLocked):
+    with OutputFolder(site.output), pytest.raises(FolderLocked):
         await site.run("A fox", state_dir=str(elsewhere))
 
 

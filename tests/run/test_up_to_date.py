@@ -14,9 +14,9 @@ from pipeline import Summary, verify
 from pipeline.cli import main
 from pipeline.errors import FolderLocked, KeyRefused
 from pipeline.ledger import Ledger
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.plan import fingerprint
-from pipeline.run.up_to_date import Asked, unchanged
+from pipeline.run.up_to_date import RunRequest, unchanged
 from tests.ledger.rows import AT
 
 
@@ -34,7 +34,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def asked(
     job: Path, endpoint: str | None = None, output: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Summary | None:
-    return unchanged(Asked(job, endpoint, Path(output) if output else None), environ or {})
+    return unchanged(RunRequest(job, endpoint, Path(output) if output else None), environ or {})
 
 
 def test_a_job_that_has_not_changed_has_nothing_to_do(job: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_run_that_left_something_to_be_looked_up_leaves_no_stamp(job: Path) ->
 
 
 def test_a_folder_in_use_is_told_as_ever(job: Path) -> None:
-    with Store(Path("out")), pytest.raises(FolderLocked):
+    with OutputFolder(Path("out")), pytest.raises(FolderLocked):
         asked(job)
 
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from pipeline import run_async
-from pipeline.limits.breaker import Outage
+from pipeline.limits.breaker import CircuitBreaker
 from pipeline.listeners.progress import Progress
 from pipeline.run import assemble, waiting
 from sandbox import Behaviour, Fault
@@ -37,7 +37,7 @@ async def watched(site: Site, *prompts: str, **job: object) -> list[str]:
 
 async def test_waiting_for_the_vendors_log_is_said_with_the_time_left(site: Site) -> None:
     site.sandbox.behaviour = Behaviour(faults=(Fault("reset-after-billing", times=1),))
-    told = await watched(site, "A fox", limits={"settle": 0.2})
+    told = await watched(site, "A fox", limits={"billing_lag": 0.2})
     assert told
     assert all(text.startswith("waiting for the vendor's log, 0:0") for text in told)
 
@@ -58,7 +58,7 @@ async def test_a_slow_rate_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) 
 async def test_an_outage_is_said_with_the_time_until_the_run_gives_up(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assemble, "Outage", partial(Outage, probe_every=(0.05, 0.06)))
+    monkeypatch.setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.05, 0.06)))
     site.sandbox.behaviour = faults("503")
     told = await watched(site, *(f"Fox {n}" for n in range(8)), limits={"patience": 0.3})
     assert "provider unavailable, gives up in 0:00" in told

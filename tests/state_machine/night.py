@@ -10,12 +10,12 @@ from unittest.mock import patch
 import anyio
 
 from pipeline import Record, Selection, Summary, UsageError, load_job, run_async
-from pipeline.ledger.group_commit import Committer
+from pipeline.ledger.group_commit import GroupCommit
 from pipeline.limits import retry
-from pipeline.limits.breaker import Outage
+from pipeline.limits.breaker import CircuitBreaker
 from pipeline.listeners.progress import Progress
 from pipeline.providers.aimlapi import account
-from pipeline.run.up_to_date import Asked, unchanged
+from pipeline.run.up_to_date import RunRequest, unchanged
 from sandbox.books import Books
 from tests.state_machine.shop import KEY, Shop
 
@@ -95,7 +95,7 @@ class Moments:
         """See the moments of whatever runs in this block."""
         with ExitStack() as stack:
             for name in ("write", "write_now"):
-                stack.enter_context(patch.object(Committer, name, self._before(getattr(Committer, name), "commit")))
+                stack.enter_context(patch.object(GroupCommit, name, self._before(getattr(GroupCommit, name), "commit")))
             stack.enter_context(patch.object(Books, "enter", self._before(Books.enter, "post")))
             yield
 
@@ -121,9 +121,9 @@ def limits(night: Night) -> dict[str, Any]:
     return {
         "concurrency": night.concurrency,
         "downloads": night.downloads,
-        "settle": 0,
+        "billing_lag": 0,
         "patience": 0.5,
-        "budget_lost": 1_000,
+        "retry_paid_budget_usd": 1_000,
         "budget_tokens": night.budget,
     }
 
@@ -135,7 +135,7 @@ async def run(shop: Shop, night: Night, edit: Callable[[], object]) -> Result:
     shop.limits = {name: value for name, value in limits(night).items() if value is not None}
     shop.write()
     if night.selection == Selection():
-        nothing = unchanged(Asked(shop.job, None, None), environ)
+        nothing = unchanged(RunRequest(shop.job, None, None), environ)
         if nothing is not None:
             return Result(nothing)
     job = load_job(shop.job)
@@ -166,14 +166,14 @@ async def run(shop: Shop, night: Night, edit: Callable[[], object]) -> Result:
 @contextmanager
 def _noting(shop: Shop, opened: list[int]) -> Iterator[None]:
     """Note the requests that the upstream had heard each time when the breaker opened."""
-    real = Outage.failed
+    real = CircuitBreaker.record_failure
 
-    def failed(self: Outage, item: str, error: Any) -> bool:
+    def failed(self: CircuitBreaker, item: str, error: Any) -> bool:
         before = self.is_open
         told = real(self, item, error)
         if self.is_open and not before:
             opened.append(shop.sandbox.books.count())
         return told
 
-    with patch.object(Outage, "failed", failed):
+    with patch.object(CircuitBreaker, "record_failure", failed):
         yield

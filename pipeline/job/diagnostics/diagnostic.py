@@ -11,7 +11,7 @@ MOST = 1000
 """Mistakes after which a job is not read on."""
 
 
-class Source(Protocol):
+class WrittenAt(Protocol):
     """Something that was written somewhere: the job file, an entry of it, or a row of an included file."""
 
     def place(self, *path: str | int) -> Place:
@@ -32,7 +32,7 @@ class Enough(Exception):
 
 
 @dataclass(slots=True)
-class Mistakes:
+class Diagnostics:
     """The mistakes so far, each once.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipeline.job import synonyms
-from pipeline.job.diagnostics.diagnostic import Mistakes, Source
+from pipeline.job.diagnostics.diagnostic import Diagnostics, WrittenAt
 from pipeline.job.schema import JobSpec, LimitsSpec, PromptSpec
 from pipeline.job.yaml.scalars import shown
 from pipeline.providers.model_rules import nearest
@@ -33,7 +33,7 @@ def secret(name: str) -> tuple[str, str]:
     )
 
 
-def report(error: ValidationError, source: Source, mistakes: Mistakes, spec: type[BaseModel]) -> None:
+def report(error: ValidationError, source: WrittenAt, mistakes: Diagnostics, spec: type[BaseModel]) -> None:
     """Note everything that pydantic found wrong."""
     for found in error.errors(include_url=False):
         path = found["loc"]
@@ -43,7 +43,7 @@ def report(error: ValidationError, source: Source, mistakes: Mistakes, spec: typ
             mistakes.add(source.place(*path), *_wrong(found, source))
 
 
-def _unknown(path: tuple[str | int, ...], source: Source, spec: type[BaseModel]) -> tuple[str, str]:
+def _unknown(path: tuple[str | int, ...], source: WrittenAt, spec: type[BaseModel]) -> tuple[str, str]:
     *around, last = path
     name, key = source.name(*path), str(last)
     if looks_secret(key):
@@ -79,7 +79,7 @@ def _figure(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else shown(value)
 
 
-def _wrong(found: Any, source: Source) -> tuple[str, str]:
+def _wrong(found: Any, source: WrittenAt) -> tuple[str, str]:
     name, context, value = source.name(*found["loc"]) or "the file", found.get("ctx", {}), found["input"]
     match found["type"]:
         case "mistake":

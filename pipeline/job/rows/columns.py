@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.job import synonyms
-from pipeline.job.diagnostics.diagnostic import Mistakes
+from pipeline.job.diagnostics.diagnostic import Diagnostics
 from pipeline.job.rows.row import Row
 from pipeline.job.yaml.scalars import Scalar
 from pipeline.model import Place
@@ -44,12 +44,12 @@ class Columns:
             if name not in self.found and name not in KEYS:
                 self.found[name] = (Place(row.file, row.header or row.line), row.cells[name])
 
-    def unused(self, used: Iterable[str], model: Model, mistakes: Mistakes) -> tuple[str, ...]:
+    def unused(self, used: Iterable[str], model: Model, mistakes: Diagnostics) -> tuple[str, ...]:
         """The columns that nothing uses; those that seem to say something are mistakes instead."""
         names = [name for name in self.found if name not in used]
         return tuple(name for name in names if not self._complained(name, model, mistakes))
 
-    def _complained(self, name: str, model: Model, mistakes: Mistakes) -> bool:
+    def _complained(self, name: str, model: Model, mistakes: Diagnostics) -> bool:
         place, value = self.found[name]
         told = complaint(name, value, model)
         if told:

@@ -7,13 +7,13 @@ after any other value it is what it always was.
 
 from collections.abc import Iterator
 
-from pipeline.job.diagnostics.diagnostic import Mistakes
+from pipeline.job.diagnostics.diagnostic import Diagnostics
 from pipeline.job.yaml.scalars import Scalar, shown
-from pipeline.job.yaml.yaml12 import Document, Node
+from pipeline.job.yaml.yaml12 import Node, YamlDocument
 from pipeline.model import Place
 
 
-def check(document: Document, mistakes: Mistakes) -> None:
+def check(document: YamlDocument, mistakes: Diagnostics) -> None:
     """Note each text of a job that a comment may have cut short."""
     for node in _texts(document.root):
         if node.comment:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
-from pipeline.job.diagnostics.diagnostic import Mistakes, dotted
+from pipeline.job.diagnostics.diagnostic import Diagnostics, dotted
 from pipeline.job.yaml import syntax
 from pipeline.job.yaml.scalars import Scalar, read_scalar
 from pipeline.job.yaml.syntax import DEEPEST, TOO_DEEP, BadYaml
@@ -71,7 +71,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """A part of a YAML file, or the whole: a `Source` of places.
 
     Attributes:
@@ -84,9 +84,9 @@ class Document:
     root: Node
     base: tuple[str | int, ...] = ()
 
-    def at(self, *path: str | int) -> "Document":
+    def at(self, *path: str | int) -> "YamlDocument":
         """A part of this part."""
-        return Document(self.file, self.root, (*self.base, *path))
+        return YamlDocument(self.file, self.root, (*self.base, *path))
 
     def place(self, *path: str | int) -> Place:
         """Where the value at this path was written; its nearest surroundings where it was not."""
@@ -113,14 +113,14 @@ class Document:
         return Place(self.file, found.line, found.column)
 
 
-def read(text: str, file: str, mistakes: Mistakes) -> Document:
+def read(text: str, file: str, mistakes: Diagnostics) -> YamlDocument:
     """The nodes of a YAML text. Duplicate keys and unknown tags go to `mistakes`, for the rest can still be read.
 
     Raises:
         BadYaml: It can't be read on: its syntax, nesting too deep, an alias bomb, or not exactly one document.
     """
     try:
-        return Document(file, _Composer(text, file, mistakes).document())
+        return YamlDocument(file, _Composer(text, file, mistakes).document())
     except yaml.reader.ReaderError as error:
         before = text[: text.find(chr(error.character))] if isinstance(error.character, int) else ""
         place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -138,7 +138,7 @@ def _position(event: yaml.Event) -> tuple[int, int]:
 class _Composer:
     """Builds the tree from the parser's events, without recursion."""
 
-    def __init__(self, text: str, file: str, mistakes: Mistakes) -> None:
+    def __init__(self, text: str, file: str, mistakes: Diagnostics) -> None:
         self._parser = CParser(text)
         self._text = text
         self._file = file

@@ -24,7 +24,7 @@ def _holds(path: Path, size: int, digest: str) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == size and digest_of(path) == digest
 
 
-class Store:
+class OutputFolder:
     """The output folder, made, tried out and locked for as long as the `with` block lasts.
 
     Attributes:
@@ -109,7 +109,7 @@ class Store:
         part = self.part("trial")
         try:
             part.write(b"trial")
-            part.land_now(landed)
+            part.publish_now(landed)
         finally:
             part.discard()
         (self.root / landed).unlink()

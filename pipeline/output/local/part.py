@@ -21,8 +21,8 @@ def temporary_name(stem: str) -> str:
 class Part:
     """A file that is not whole yet, under a temporary name beside its final one.
 
-    Made by `Store.part`. The name is random and the file is created exclusively, so that neither another file nor a
-    planted symbolic link is ever written to; its mode is what the umask says.
+    Made by `OutputFolder.part`. The name is random and the file is created exclusively, so that neither another file
+    nor a planted symbolic link is ever written to; its mode is what the umask says.
 
     Attributes:
         size: Bytes written so far.
@@ -65,7 +65,7 @@ class Part:
             os.lseek(self._open_fd, 0, os.SEEK_SET)
         self.size = 0
 
-    async def land(self, name: str) -> int:
+    async def publish(self, name: str) -> int:
         """Make the bytes durable, then give the file its final name, over whatever had it.
 
         Returns:
@@ -74,9 +74,9 @@ class Part:
         # Imported here: whoever only looks at files needs no event loop.
         import anyio.to_thread
 
-        return await anyio.to_thread.run_sync(self.land_now, name)
+        return await anyio.to_thread.run_sync(self.publish_now, name)
 
-    def land_now(self, name: str) -> int:
+    def publish_now(self, name: str) -> int:
         """What `land` does, in the caller's thread.
 
         A failure is final and the file is gone: after a failed fsync the kernel has dropped the bytes, and a second

@@ -5,11 +5,11 @@ from typing import Any
 
 from pipeline.errors import Accepted, GiveUp, KeyRefused, NoPicture, PipelineError, RateLimited, Unavailable
 from pipeline.generated import Generation
-from pipeline.http.document import Document, readable
+from pipeline.http.document import JsonDocument, readable
 from pipeline.http.wire import Answer
 from pipeline.providers.aimlapi import said, ticket
-from pipeline.providers.aimlapi.said import Said
-from pipeline.providers.aimlapi.verdict import Asked, pause, refused, unknown_model
+from pipeline.providers.aimlapi.said import ServerWords
+from pipeline.providers.aimlapi.verdict import AnswerContext, pause, refused, unknown_model
 
 _FINE = frozenset({"0", "200", "201", "202", "ok", "success", "succeeded", "true", "none", "null", ""})
 _PLACES = ("data", "output", "result", "response", "choices")
@@ -17,7 +17,9 @@ _DEEPEST = 20
 _LONG = 4_000
 
 
-def meaning(answer: Answer, document: Document, generation: Generation, asked: Asked) -> tuple[PipelineError, bool]:
+def meaning(
+    answer: Answer, document: JsonDocument, generation: Generation, asked: AnswerContext
+) -> tuple[PipelineError, bool]:
     """What an answer without a picture asks the caller to do, and whether it was billed.
 
     | the answer | meaning | billed |
@@ -51,7 +53,7 @@ def meaning(answer: Answer, document: Document, generation: Generation, asked: A
     return NoPicture("the answer held no picture, and no word of why: the prompt or the picture was filtered"), True
 
 
-def _error(answer: Answer, told: Said, asked: Asked, *, billed: bool) -> PipelineError:
+def _error(answer: Answer, told: ServerWords, asked: AnswerContext, *, billed: bool) -> PipelineError:
     words = _words(answer, told)
     if said.is_account(told) or told.codes & {"401", "402"}:
         return KeyRefused(refused(answer.status, told.message or "an error", asked))
@@ -107,6 +109,6 @@ def _is_error(part: Mapping[str, Any]) -> bool:
     )
 
 
-def _words(answer: Answer, told: Said) -> str:
+def _words(answer: Answer, told: ServerWords) -> str:
     codes = ", ".join(sorted(code for code in told.codes if code not in _FINE)[:3])
     return f"{answer.status} without a picture: {told.message or said.shown(codes) or 'an error without words'}"

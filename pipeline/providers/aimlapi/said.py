@@ -34,7 +34,7 @@ _MOST_PARTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ServerWords:
     """What a JSON answer says.
 
     Attributes:
@@ -50,7 +50,7 @@ class Said:
     pause: float | None = None
 
 
-def read(found: Any, prompt: str = "") -> Said:
+def read(found: Any, prompt: str = "") -> ServerWords:
     """The words and codes of an answer's JSON.
 
     Args:
@@ -63,7 +63,7 @@ def read(found: Any, prompt: str = "") -> Said:
     codes = {str(part[name]).lower() for part in parts for name in _CODES if _is_code(part.get(name))}
     pauses = (parse_span(str(part[name])) for part in parts for name in _PAUSES if name in part)
     pause = next((seconds for seconds in pauses if seconds is not None), None)
-    return Said(shown(said[0]) if said else "", frozenset(codes), " | ".join(told)[:10_000], pause)
+    return ServerWords(shown(said[0]) if said else "", frozenset(codes), " | ".join(told)[:10_000], pause)
 
 
 def shown(text: str) -> str:
@@ -189,7 +189,7 @@ _UNAVAILABLE = re.compile(
 )
 
 
-def is_account(said: Said) -> bool:
+def is_account(said: ServerWords) -> bool:
     """Whether an error is about the key, the quota or the money of the account, and so about every request.
 
     Google says the same words for a minute's quota as for an empty account: those that name a short span do not count,
@@ -200,48 +200,48 @@ def is_account(said: Said) -> bool:
     return bool(_ACCOUNT.search(said.words)) and not is_brief(said)
 
 
-def names_account(said: Said) -> bool:
+def names_account(said: ServerWords) -> bool:
     """The same by its codes alone, for answers whose words may be about anything."""
     return bool(said.codes & _ACCOUNT_CODES)
 
 
-def names_moderation(said: Said) -> bool:
+def names_moderation(said: ServerWords) -> bool:
     """Whether a code says that the content is refused."""
     return bool(said.codes & _MODERATED_CODES)
 
 
-def is_brief(said: Said) -> bool:
+def is_brief(said: ServerWords) -> bool:
     """Whether a limit is one that a pause of minutes gets over."""
     spans = " ".join((said.words, *said.codes))
     return bool(_BRIEF.search(spans)) and not is_daily(said)
 
 
-def is_daily(said: Said) -> bool:
+def is_daily(said: ServerWords) -> bool:
     """Whether a limit is one of a day or a month."""
     return bool(_DAILY.search(" ".join((said.words, *said.codes))))
 
 
-def is_moderated(said: Said) -> bool:
+def is_moderated(said: ServerWords) -> bool:
     """Whether the content of a request is refused."""
     return bool(said.codes & _MODERATED_CODES or _MODERATED.search(said.words))
 
 
-def is_model(said: Said) -> bool:
+def is_model(said: ServerWords) -> bool:
     """Whether the API does not know, or no longer has, the model that was asked for."""
     return bool(said.codes & _MODEL_CODES or _MODEL.search(said.words))
 
 
-def is_route(said: Said) -> bool:
+def is_route(said: ServerWords) -> bool:
     """Whether a server says of the address that there is nothing at it."""
     words = said.words.partition(" | ")[0].strip()
     return bool(said.codes & _ROUTE_CODES or _ROUTE.search(words))
 
 
-def is_throttled(said: Said) -> bool:
+def is_throttled(said: ServerWords) -> bool:
     """Whether an error asks for a pause."""
     return bool(said.codes & _THROTTLED_CODES or _THROTTLED.search(said.words))
 
 
-def is_unavailable(said: Said) -> bool:
+def is_unavailable(said: ServerWords) -> bool:
     """Whether an error is the server's own trouble, and passes."""
     return bool(said.codes & _UNAVAILABLE_CODES or _UNAVAILABLE.search(said.words))

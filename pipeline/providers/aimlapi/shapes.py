@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from pipeline.generated import GeneratedImage, Generation
-from pipeline.http.document import Document, Span, parse
+from pipeline.http.document import JsonDocument, Span, parse
 from pipeline.http.wire import Answer, amount, cost, whole_number
 from pipeline.providers.aimlapi import ticket
 from pipeline.providers.aimlapi.encoded import EncodedPicture
@@ -66,9 +66,9 @@ def understand(answer: Answer) -> Generation:
     return read(answer)[1]
 
 
-def read(answer: Answer) -> tuple[Document, Generation]:
+def read(answer: Answer) -> tuple[JsonDocument, Generation]:
     """The same, with the document it was read from."""
-    document = Document({}) if ticket.located(answer) else parse(answer.body)
+    document = JsonDocument({}) if ticket.located(answer) else parse(answer.body)
     if isinstance(document.value, list):
         document = replace(document, value={"data": document.value})
     found = document.value
@@ -98,7 +98,7 @@ def _usage(found: Mapping[str, Any]) -> Mapping[str, Any]:
 class _Pictures:
     """The pictures of one document."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: JsonDocument) -> None:
         self._root: Mapping[str, Any] = document.value
         self._long = document.long
 

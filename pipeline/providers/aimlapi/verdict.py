@@ -27,7 +27,7 @@ from pipeline.http.document import parse, readable
 from pipeline.http.retry_after import asked_pause
 from pipeline.http.wire import Answer
 from pipeline.providers.aimlapi import said, shapes, ticket
-from pipeline.providers.aimlapi.said import Said
+from pipeline.providers.aimlapi.said import ServerWords
 from pipeline.text import one_line, without_query
 
 _ITEM_FAULT = frozenset({400, 404, 405, 413, 414, 415, 422, 451})
@@ -49,7 +49,7 @@ _NOT_JSON = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AnswerContext:
     """What an answer is an answer to, as far as its meaning depends on it.
 
     Attributes:
@@ -71,10 +71,10 @@ class Asked:
     prompt: str = ""
 
 
-_NOTHING = Asked()
+_NOTHING = AnswerContext()
 
 
-def verdict(answer: Answer, asked: Asked = _NOTHING) -> PipelineError | None:
+def verdict(answer: Answer, asked: AnswerContext = _NOTHING) -> PipelineError | None:
     """What an answer other than a paid one asks the caller to do, as the error to raise; None when it is paid for.
 
     | status | meaning |
@@ -106,9 +106,9 @@ def verdict(answer: Answer, asked: Asked = _NOTHING) -> PipelineError | None:
     return _of_server(answer, asked, told, words, page=found is _NOT_JSON)
 
 
-def _success(answer: Answer, asked: Asked) -> PipelineError | None:
+def _success(answer: Answer, asked: AnswerContext) -> PipelineError | None:
     if not asked.spoken and is_page(answer):
-        return wrong_address(answer, asked, _message(answer, _NOT_JSON, Said()))
+        return wrong_address(answer, asked, _message(answer, _NOT_JSON, ServerWords()))
     # Even when it was cut off: once its headers are here, nobody asks (and pays) again.
     if answer.status in (200, 201) or ticket.located(answer):
         return None
@@ -123,7 +123,7 @@ def _success(answer: Answer, asked: Asked) -> PipelineError | None:
     return MaybeBilled(f"{answer.status} without a picture: nothing says if it was billed")
 
 
-def _of_client(answer: Answer, asked: Asked, told: Said, words: str, *, page: bool) -> PipelineError:
+def _of_client(answer: Answer, asked: AnswerContext, told: ServerWords, words: str, *, page: bool) -> PipelineError:
     """What a 4xx means."""
     status, line = answer.status, f"{answer.status}: {words}"
     account = status in (401, 402) or said.is_account(told) or (status in (403, 429) and said.is_daily(told))
@@ -155,7 +155,7 @@ def _of_client(answer: Answer, asked: Asked, told: Said, words: str, *, page: bo
     return MaybeBilled(f"{status} from a machine between us and the API: {words}")
 
 
-def _of_server(answer: Answer, asked: Asked, told: Said, words: str, *, page: bool) -> PipelineError:
+def _of_server(answer: Answer, asked: AnswerContext, told: ServerWords, words: str, *, page: bool) -> PipelineError:
     """What a 5xx means."""
     status, line = answer.status, f"{answer.status}: {words}"
     if status in (500, 502, 503, 504) and (_is_vendors(answer) or told.codes & _NOT_TAKEN_IN):
@@ -171,7 +171,7 @@ def _of_server(answer: Answer, asked: Asked, told: Said, words: str, *, page: bo
     return MaybeBilled(f"{status} from the API, which does not say if it billed the request: {words}")
 
 
-def pause(answer: Answer, told: Said) -> float | None:
+def pause(answer: Answer, told: ServerWords) -> float | None:
     """Seconds that a refusal asks to wait, by its headers or its words."""
     asked = asked_pause(answer.headers, told.words)
     return told.pause if asked is None else asked
@@ -193,7 +193,7 @@ def speaks(answer: Answer) -> bool:
     return answer.status < 500 and (_has_id(answer) or isinstance(_json(answer), dict | list))
 
 
-def wrong_address(answer: Answer, asked: Asked, words: str) -> WrongEndpoint:
+def wrong_address(answer: Answer, asked: AnswerContext, words: str) -> WrongEndpoint:
     """The end of a run that has asked at a wrong address."""
     where = {"": "the job's `endpoint`", "endpoint:": "the job's `endpoint`"}.get(asked.setting, asked.setting)
     return WrongEndpoint(
@@ -202,7 +202,7 @@ def wrong_address(answer: Answer, asked: Asked, words: str) -> WrongEndpoint:
     )
 
 
-def unknown_model(status: int, words: str, asked: Asked) -> WrongEndpoint:
+def unknown_model(status: int, words: str, asked: AnswerContext) -> WrongEndpoint:
     """The end of a run whose model the endpoint does not know."""
     return WrongEndpoint(
         f"{without_query(asked.url)} does not have the model {asked.model} ({status}: {words}), asked for by "
@@ -210,7 +210,7 @@ def unknown_model(status: int, words: str, asked: Asked) -> WrongEndpoint:
     )
 
 
-def refused(status: int, words: str, asked: Asked) -> str:
+def refused(status: int, words: str, asked: AnswerContext) -> str:
     """What a person must know and do when the key or the account is refused."""
     cure = {
         401: "check the key in AIML_API_KEY",
@@ -233,7 +233,7 @@ def _json(answer: Answer) -> Any:
     return found if isinstance(found, dict | list | str) or found is None else _NOT_JSON
 
 
-def _message(answer: Answer, found: Any, told: Said) -> str:
+def _message(answer: Answer, found: Any, told: ServerWords) -> str:
     """What a person should read of an answer: the server's message, or else what kind of thing the body is."""
     if told.message:
         return told.message

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.output.local import Part, Store, inspect
+from pipeline.output.local import OutputFolder, Part, inspect
 
 CALLS = ("write", "fsync", "replace")
 
@@ -39,17 +39,17 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, nth: int, number: int) -
 
 async def write_and_land(part: Part) -> None:
     part.write(b"picture")
-    await part.land("hero.png")
+    await part.publish("hero.png")
 
 
 async def test_a_part_becomes_a_file_under_its_final_name(tmp_path: Path) -> None:
-    with Store(tmp_path / "deep" / "out") as store:
+    with OutputFolder(tmp_path / "deep" / "out") as store:
         part = store.part("hero")
         part.write(b"pic")
         part.write(b"ture")
         assert part.size == 7
         assert any(path.name.startswith(".hero.") for path in store.root.iterdir())
-        mtime_ns = await part.land("hero.png")
+        mtime_ns = await part.publish("hero.png")
         assert (store.root / "hero.png").read_bytes() == b"picture"
         assert mtime_ns == store.mtime_ns("hero.png")
         assert files(store.root) == [".pipeline/lock", "hero.png"]
@@ -58,28 +58,28 @@ async def test_a_part_becomes_a_file_under_its_final_name(tmp_path: Path) -> Non
 async def test_landing_replaces_what_has_the_name_and_follows_no_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         (store.root / "hero.png").symlink_to(victim)
         part = store.part("hero")
         part.write(b"new")
-        await part.land("hero.png")
+        await part.publish("hero.png")
         assert not (store.root / "hero.png").is_symlink()
     assert victim.read_bytes() == b"mine"
 
 
 def test_a_truncated_part_starts_over_at_its_beginning(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         part = store.part("hero")
         part.write(b"half a pic")
         part.truncate()
         assert part.size == 0
         part.write(b"whole")
-        part.land_now("hero.png")
+        part.publish_now("hero.png")
         assert (tmp_path / "hero.png").read_bytes() == b"whole"
 
 
 def test_a_discarded_part_is_gone_and_discarding_again_is_fine(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         part = store.part("hero")
         part.write(b"half")
         part.discard()
@@ -90,7 +90,7 @@ def test_a_discarded_part_is_gone_and_discarding_again_is_fine(tmp_path: Path) -
 
 
 def test_long_stems_still_make_a_file_name(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         store.part("é" * 120).discard()
 
 
@@ -98,9 +98,9 @@ def test_long_stems_still_make_a_file_name(tmp_path: Path) -> None:
 def test_pictures_follow_the_umask_and_the_state_is_private(tmp_path: Path, umask: int) -> None:
     old = os.umask(umask)
     try:
-        with Store(tmp_path / "out") as store:
+        with OutputFolder(tmp_path / "out") as store:
             part = store.part("hero")
-            part.land_now("hero.png")
+            part.publish_now("hero.png")
             assert (store.root / "hero.png").stat().st_mode & 0o777 == 0o666 & ~umask
             assert store.state.stat().st_mode & 0o777 == 0o700
             assert (store.state / "lock").stat().st_mode & 0o777 == 0o600
@@ -114,14 +114,17 @@ def test_opening_removes_what_a_killed_run_left_and_nothing_else(tmp_path: Path)
     others = [tmp_path / name for name in ("film.part", ".hidden.part", ".hero.0123456789ABCDEF.part", "hero.png")]
     for other in others:
         other.write_bytes(b"mine")
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         assert not stale.exists()
         assert all(other.exists() for other in others)
 
 
 def test_a_file_where_the_folder_should_be_is_explained(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(StorageFailed, match=r"can't create .*: a part of the path is a file"), Store(tmp_path / "out"):
+    with (
+        pytest.raises(StorageFailed, match=r"can't create .*: a part of the path is a file"),
+        OutputFolder(tmp_path / "out"),
+    ):
         pass
 
 
@@ -133,11 +136,11 @@ def test_a_disk_that_refuses_is_found_before_anything_is_paid(
     with (
         failing(monkeypatch, call, nth, errno.EROFS),
         pytest.raises(StorageFailed, match="the file system is read-only"),
-        Store(tmp_path),
+        OutputFolder(tmp_path),
     ):
         pass
     assert files(tmp_path) == [".pipeline/lock"]
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         pass
 
 
@@ -146,7 +149,7 @@ async def test_any_call_that_fails_leaves_no_file_and_no_second_fsync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     for call in CALLS:
-        with Store(tmp_path / call) as store, failing(monkeypatch, call, 1, number) as seen:
+        with OutputFolder(tmp_path / call) as store, failing(monkeypatch, call, 1, number) as seen:
             part = store.part("hero")
             with pytest.raises(StorageFailed):
                 await write_and_land(part)
@@ -156,29 +159,29 @@ async def test_any_call_that_fails_leaves_no_file_and_no_second_fsync(
 
 
 async def test_a_folder_that_cannot_be_synced_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Store(tmp_path) as store, failing(monkeypatch, "fsync", 2, errno.EIO):
+    with OutputFolder(tmp_path) as store, failing(monkeypatch, "fsync", 2, errno.EIO):
         part = store.part("hero")
         with pytest.raises(StorageFailed, match="I/O error"):
-            await part.land("hero.png")
+            await part.publish("hero.png")
 
 
 async def test_a_folder_with_the_name_of_the_picture_is_explained(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").mkdir()
         with pytest.raises(StorageFailed, match=r"hero.png is a folder, not a file: move it away"):
-            await store.part("hero").land("hero.png")
+            await store.part("hero").publish("hero.png")
         with pytest.raises(StorageFailed, match=r"hero.png is a folder, not a file: move it away"):
             store.keep_aside("hero.png")
 
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         part = store.part("hero")
         monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:3]))
         part.write(b"a whole picture")
         monkeypatch.undo()
-        part.land_now("hero.png")
+        part.publish_now("hero.png")
     assert (tmp_path / "hero.png").read_bytes() == b"a whole picture"
 
 
@@ -186,9 +189,9 @@ FULL = """
 import signal, sys
 from pathlib import Path
 from pipeline.errors import StorageFailed
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-with Store(Path(sys.argv[1])) as store:
+with OutputFolder(Path(sys.argv[1])) as store:
     part = store.part("hero")
     try:
         for _ in range(100):
@@ -212,7 +215,7 @@ def test_a_file_that_really_cannot_grow_is_a_storage_error(tmp_path: Path) -> No
 
 
 def test_what_will_be_overwritten_gets_a_second_name_and_stays_in_place(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         mtime_ns = store.mtime_ns("hero.png")
         kept = store.keep_aside("hero.png")
@@ -220,7 +223,7 @@ def test_what_will_be_overwritten_gets_a_second_name_and_stays_in_place(tmp_path
         assert (tmp_path / "hero.png").read_bytes() == b"old"
         part = store.part("hero")
         part.write(b"new")
-        part.land_now("hero.png")
+        part.publish_now("hero.png")
         assert (tmp_path / "hero.png").read_bytes() == b"new"
         assert (tmp_path / kept).read_bytes() == b"old"
         assert store.mtime_ns(kept) == mtime_ns
@@ -231,7 +234,7 @@ def test_what_will_be_overwritten_gets_a_second_name_and_stays_in_place(tmp_path
 
 def test_a_link_that_will_be_overwritten_is_moved_and_its_target_left(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"mine")
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         (store.root / "hero.png").symlink_to("../victim")
         assert store.exists("hero.png")
         kept = store.keep_aside("hero.png")
@@ -241,12 +244,12 @@ def test_a_link_that_will_be_overwritten_is_moved_and_its_target_left(tmp_path: 
 
 
 def test_keeping_what_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with Store(tmp_path) as store, pytest.raises(StorageFailed, match="can't keep"):
+    with OutputFolder(tmp_path) as store, pytest.raises(StorageFailed, match="can't keep"):
         store.keep_aside("hero.png")
 
 
 def test_a_kept_file_comes_back_under_a_further_name(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         kept = store.keep_aside("hero.png")
         (tmp_path / "hero.png").unlink()
@@ -258,7 +261,7 @@ def test_a_kept_file_comes_back_under_a_further_name(tmp_path: Path) -> None:
 
 
 def test_a_further_name_that_the_file_has_already_leaves_nothing_behind(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         store.link("hero.png", "fox.png")
         store.link("hero.png", "fox.png")
@@ -271,7 +274,7 @@ def test_a_further_name_is_a_copy_where_there_are_no_hard_links(
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         monkeypatch.setattr(os, "link", refuse)
         store.link("hero.png", "fox.png")
@@ -280,7 +283,7 @@ def test_a_further_name_is_a_copy_where_there_are_no_hard_links(
 
 
 def test_removing_is_for_what_is_there_and_what_is_not(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         store.remove("hero.png")
         store.remove("hero.png")
@@ -288,7 +291,7 @@ def test_removing_is_for_what_is_there_and_what_is_not(tmp_path: Path) -> None:
 
 
 def test_a_broken_picture_is_kept_for_people_to_look_at(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         part = store.part("hero")
         part.write(b"broken")
         path = store.quarantine(part, "hero.png")
@@ -297,5 +300,5 @@ def test_a_broken_picture_is_kept_for_people_to_look_at(tmp_path: Path) -> None:
 
 
 def test_free_space_is_that_of_the_folders_disk(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         assert store.free_bytes() > 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.output.local import LedgerGone, Store
+from pipeline.output.local import LedgerGone, OutputFolder
 from pipeline.output.local.handle import FolderHandle
 
 
@@ -91,12 +91,12 @@ async def test_a_picture_lands_in_the_folder_that_it_was_begun_in(tmp_path: Path
     elsewhere, victim = tmp_path / "moved", tmp_path / "victim"
     victim.mkdir()
     (victim / "hero.png").write_bytes(b"mine")
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         landed, dropped = store.part("hero"), store.part("cat")
         store.root.rename(elsewhere)
         store.root.symlink_to(victim)
         landed.write(b"picture")
-        await landed.land("hero.png")
+        await landed.publish("hero.png")
         dropped.discard()
     assert (elsewhere / "hero.png").read_bytes() == b"picture"
     assert sorted(path.name for path in elsewhere.iterdir()) == [".pipeline", "hero.png"]
@@ -105,7 +105,7 @@ async def test_a_picture_lands_in_the_folder_that_it_was_begun_in(tmp_path: Path
 
 @pytest.mark.parametrize("instead", ["nothing", "a folder", "a file", "a link"])
 def test_a_folder_that_was_moved_takes_no_more_pictures(tmp_path: Path, instead: str) -> None:
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         store.root.rename(tmp_path / "moved")
         if instead == "a folder":
             store.root.mkdir()
@@ -120,7 +120,7 @@ def test_a_folder_that_was_moved_takes_no_more_pictures(tmp_path: Path, instead:
 
 
 def test_a_link_to_the_folder_that_was_moved_is_as_good_as_the_folder(tmp_path: Path) -> None:
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         store.root.rename(tmp_path / "moved")
         store.root.symlink_to(tmp_path / "moved")
         store.part("hero").discard()
@@ -166,7 +166,7 @@ LOSSES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_nothing_is_promised_once_the_ledger_is_gone(tmp_path: Path, ledger: Path, loss: str) -> None:
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         store.guard(ledger)
         LOSSES[loss](ledger)
         for what in (store.free_bytes, store.check_place, lambda: store.part("hero")):
@@ -177,7 +177,7 @@ def test_nothing_is_promised_once_the_ledger_is_gone(tmp_path: Path, ledger: Pat
 
 
 def test_a_folder_that_was_moved_with_its_ledger_has_lost_nothing(tmp_path: Path, ledger: Path) -> None:
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         store.guard(ledger)
         store.root.rename(tmp_path / "moved")
         with pytest.raises(StorageFailed, match="nothing that was paid for is lost: it is in the folder") as caught:
@@ -188,7 +188,7 @@ def test_a_folder_that_was_moved_with_its_ledger_has_lost_nothing(tmp_path: Path
 def test_a_folder_that_was_removed_has_not_lost_a_ledger_that_is_elsewhere(tmp_path: Path) -> None:
     ledger = tmp_path / "elsewhere.db"
     ledger.touch()
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         store.guard(ledger)
         shutil.rmtree(store.root)
         with pytest.raises(StorageFailed, match="fetches what was paid for again, as far as its URLs") as caught:
@@ -199,10 +199,10 @@ def test_a_folder_that_was_removed_has_not_lost_a_ledger_that_is_elsewhere(tmp_p
 async def test_a_picture_that_cannot_land_in_a_folder_that_is_gone_says_what_went_with_it(
     tmp_path: Path, ledger: Path
 ) -> None:
-    with Store(tmp_path / "out") as store:
+    with OutputFolder(tmp_path / "out") as store:
         store.guard(ledger)
         part = store.part("hero")
         part.write(b"picture")
         shutil.rmtree(store.root)
         with pytest.raises(LedgerGone):
-            await part.land("hero.png")
+            await part.publish("hero.png")

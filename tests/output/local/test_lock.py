@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import FolderLocked, StorageFailed
-from pipeline.output.local import Store, lock
+from pipeline.output.local import OutputFolder, lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pipeline.output.local import Store
-with Store(Path(sys.argv[1])):
+from pipeline.output.local import OutputFolder
+with OutputFolder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -40,7 +40,7 @@ def test_the_second_run_says_who_holds_the_folder_and_touches_nothing(tmp_path: 
     try:
         (tmp_path / ".hero.0123456789abcdef.part").write_bytes(b"the holder is writing this")
         before = everything(tmp_path)
-        with pytest.raises(FolderLocked) as caught, Store(tmp_path):
+        with pytest.raises(FolderLocked) as caught, OutputFolder(tmp_path):
             pass
         words = json.loads((tmp_path / ".pipeline" / "lock").read_text())
         assert f"process {holder.pid} on {words['host']}, started {words['started']}" in str(caught.value)
@@ -55,26 +55,26 @@ def test_a_killed_holder_leaves_no_lock_behind(tmp_path: Path) -> None:
     holder = hold(tmp_path)
     os.kill(holder.pid, signal.SIGKILL)
     holder.communicate()
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         assert json.loads((tmp_path / ".pipeline" / "lock").read_text())["pid"] == os.getpid()
 
 
 def test_one_process_cannot_hold_a_folder_twice(tmp_path: Path) -> None:
-    with Store(tmp_path), pytest.raises(FolderLocked, match=f"process {os.getpid()}"), Store(tmp_path):
+    with OutputFolder(tmp_path), pytest.raises(FolderLocked, match=f"process {os.getpid()}"), OutputFolder(tmp_path):
         pass
 
 
 def test_the_lock_file_is_never_removed(tmp_path: Path) -> None:
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         before = (tmp_path / ".pipeline" / "lock").stat().st_ino
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         assert (tmp_path / ".pipeline" / "lock").stat().st_ino == before
 
 
 def test_longer_words_of_an_earlier_holder_leave_no_tail(tmp_path: Path) -> None:
     (tmp_path / ".pipeline").mkdir()
     (tmp_path / ".pipeline" / "lock").write_text("x" * 1000)
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         assert json.loads((tmp_path / ".pipeline" / "lock").read_text())["pid"] == os.getpid()
 
 
@@ -85,9 +85,9 @@ def test_a_holder_whose_words_cannot_be_read_is_another_run(
     tmp_path: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "_MOMENT", 0.01)
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         (tmp_path / ".pipeline" / "lock").write_text(words)
-        with pytest.raises(FolderLocked, match="in use by another run"), Store(tmp_path):
+        with pytest.raises(FolderLocked, match="in use by another run"), OutputFolder(tmp_path):
             pass
 
 
@@ -99,9 +99,9 @@ def test_a_forerunner_that_is_gone_is_not_named_as_the_holder(tmp_path: Path, mo
     monkeypatch.setattr(lock, "_MOMENT", 0.01)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         (tmp_path / ".pipeline" / "lock").write_text(words_of(gone.pid))
-        with pytest.raises(FolderLocked, match="in use by another run"), Store(tmp_path):
+        with pytest.raises(FolderLocked, match="in use by another run"), OutputFolder(tmp_path):
             pass
 
 
@@ -109,11 +109,11 @@ def test_a_forerunner_that_is_gone_is_not_named_as_the_holder(tmp_path: Path, mo
 def test_a_holder_that_has_only_just_taken_the_lock_is_waited_for(tmp_path: Path, words: str) -> None:
     """Between taking the lock and saying so there is a moment: a run that came in it named nobody."""
     place = tmp_path / ".pipeline" / "lock"
-    with Store(tmp_path):
+    with OutputFolder(tmp_path):
         place.write_text(words)
         signs = threading.Timer(0.03, place.write_text, [words_of(os.getpid())])
         signs.start()
-        with pytest.raises(FolderLocked, match=f"process {os.getpid()} on "), Store(tmp_path):
+        with pytest.raises(FolderLocked, match=f"process {os.getpid()} on "), OutputFolder(tmp_path):
             pass
         signs.join()
 
@@ -123,7 +123,7 @@ def test_a_link_planted_as_lock_file_is_not_followed(tmp_path: Path) -> None:
     victim.write_text("mine")
     (tmp_path / "out" / ".pipeline").mkdir(parents=True)
     (tmp_path / "out" / ".pipeline" / "lock").symlink_to(victim)
-    with pytest.raises(StorageFailed), Store(tmp_path / "out"):
+    with pytest.raises(StorageFailed), OutputFolder(tmp_path / "out"):
         pass
     assert victim.read_text() == "mine"
 

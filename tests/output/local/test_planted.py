@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageFailed
-from pipeline.output.local import Store
+from pipeline.output.local import OutputFolder
 from pipeline.regular_files import other_at
 from tests.planted import PLANTS, link_to_nothing
 
@@ -40,7 +40,7 @@ def test_what_cannot_be_ours_in_the_state_folder_is_named_before_anything_is_don
     before = files(tmp_path)
     with (
         pytest.raises(StorageFailed, match=f"{path} is {kind.partition(' to ')[0]}.*move it away"),
-        Store(tmp_path / "out"),
+        OutputFolder(tmp_path / "out"),
     ):
         pass
     assert files(tmp_path) == before
@@ -49,7 +49,7 @@ def test_what_cannot_be_ours_in_the_state_folder_is_named_before_anything_is_don
 @pytest.mark.parametrize("name", STATE_FOLDERS)
 def test_a_file_in_the_place_of_a_folder_of_the_state_folder_is_named_too(tmp_path: Path, name: str) -> None:
     planted(tmp_path, name).write_bytes(b"")
-    with pytest.raises(StorageFailed, match=f"{name} is a file, not a folder"), Store(tmp_path / "out"):
+    with pytest.raises(StorageFailed, match=f"{name} is a file, not a folder"), OutputFolder(tmp_path / "out"):
         pass
 
 
@@ -57,12 +57,12 @@ def test_all_that_cannot_be_ours_in_the_state_folder_is_named_at_once(tmp_path: 
     link_to_nothing(planted(tmp_path, "ledger.db"))
     os.mkfifo(tmp_path / "out" / ".pipeline" / "quarantine")
     with pytest.raises(StorageFailed, match=r"ledger.db is a symbolic link; .*quarantine is a named pipe"):
-        Store(tmp_path / "out").__enter__()
+        OutputFolder(tmp_path / "out").__enter__()
 
 
 def test_a_users_own_folder_in_the_state_folder_is_no_hindrance(tmp_path: Path) -> None:
     planted(tmp_path, "backup").mkdir()
-    with Store(tmp_path / "out"):
+    with OutputFolder(tmp_path / "out"):
         pass
 
 
@@ -70,7 +70,7 @@ def test_a_users_own_folder_in_the_state_folder_is_no_hindrance(tmp_path: Path) 
 def test_what_stands_where_a_picture_is_to_land_is_known_from_the_beginning(tmp_path: Path, kind: str) -> None:
     (tmp_path / "hero.png").write_bytes(b"a file")
     PLANTS[kind](tmp_path / "fox.png")
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         assert store.obstacle("fox.png") == kind
         assert store.obstacle("hero.png") is store.obstacle("new.png") is None
 
@@ -79,7 +79,7 @@ def test_what_stands_where_a_picture_is_to_land_is_known_from_the_beginning(tmp_
 def test_a_link_to_a_file_or_to_nothing_is_in_nobodys_way(tmp_path: Path, target: str) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     (tmp_path / "hero.png").symlink_to(target)
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         assert store.obstacle("hero.png") is None
 
 
@@ -88,7 +88,7 @@ def test_looking_for_what_stands_in_the_way_costs_no_call_where_there_are_only_f
 ) -> None:
     for number in range(50):
         (tmp_path / f"{number}.png").write_bytes(b"a file")
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         monkeypatch.setattr(os, "lstat", None)
         monkeypatch.setattr(os, "stat", None)
         found = [store.obstacle(f"{number}.png") for number in range(100)]
@@ -98,7 +98,7 @@ def test_looking_for_what_stands_in_the_way_costs_no_call_where_there_are_only_f
 
 @pytest.mark.parametrize("there", ["other bytes", "a named pipe", "a folder", "a symbolic link to a device"])
 def test_a_second_name_that_something_else_has_is_not_taken_for_the_picture(tmp_path: Path, there: str) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         (tmp_path / "hero.png").write_bytes(b"old")
         kept = tmp_path / store.keep_aside("hero.png")
         kept.unlink()
@@ -114,7 +114,7 @@ def test_a_second_name_that_something_else_has_is_not_taken_for_the_picture(tmp_
 
 @pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a folder"])
 def test_what_is_not_a_file_is_not_kept_and_not_waited_for(tmp_path: Path, kind: str) -> None:
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         PLANTS[kind](tmp_path / "hero.png")
         with pytest.raises(StorageFailed, match=f"hero.png is {kind}, not a file: move it away"):
             store.keep_aside("hero.png")
@@ -127,7 +127,7 @@ def test_a_broken_picture_is_kept_under_another_name_where_something_else_has_it
     path = tmp_path / ".pipeline" / "quarantine" / "hero.png"
     path.parent.mkdir(parents=True)
     PLANTS[kind](path)
-    with Store(tmp_path) as store:
+    with OutputFolder(tmp_path) as store:
         part = store.part("hero")
         part.write(b"broken")
         kept = store.quarantine(part, "hero.png")

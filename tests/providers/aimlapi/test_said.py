@@ -3,10 +3,10 @@
 import pytest
 
 from pipeline.providers.aimlapi import said
-from pipeline.providers.aimlapi.said import Said, read
+from pipeline.providers.aimlapi.said import ServerWords, read
 
 
-def told(message: str, code: str | int | None = None) -> Said:
+def told(message: str, code: str | int | None = None) -> ServerWords:
     return read({"error": {"message": message, "code": code}})
 
 

@@ -16,7 +16,7 @@ from pipeline.errors import (
 )
 from pipeline.http.wire import Answer
 from pipeline.providers.aimlapi.said import MESSAGE_LIMIT
-from pipeline.providers.aimlapi.verdict import Asked, verdict
+from pipeline.providers.aimlapi.verdict import AnswerContext, verdict
 
 
 def vendors(status: int, message: str = "something is wrong", **headers: str) -> Answer:
@@ -217,7 +217,7 @@ def test_a_move_is_told_without_what_may_be_secret() -> None:
 # The address and the model, before the API has ever answered.
 
 URL = "https://api.example.com/v1/images/generations"
-FIRST = Asked("hero", "acme/paint", f"{URL}?key=secret", "endpoint:", spoken=False)
+FIRST = AnswerContext("hero", "acme/paint", f"{URL}?key=secret", "endpoint:", spoken=False)
 
 
 @pytest.mark.parametrize(
@@ -271,14 +271,16 @@ UNKNOWN_MODEL = [
 @pytest.mark.parametrize("body", UNKNOWN_MODEL)
 def test_a_model_that_the_endpoint_does_not_know_stops_the_run_and_is_named(status: int, body: bytes) -> None:
     for spoken in (False, True):
-        error = verdict(Answer(status, {}, body), Asked("hero", "acme/paint", "https://x.example", spoken=spoken))
+        error = verdict(
+            Answer(status, {}, body), AnswerContext("hero", "acme/paint", "https://x.example", spoken=spoken)
+        )
         assert isinstance(error, WrongEndpoint)
         assert "does not have the model acme/paint" in str(error)
         assert "hero" in str(error)
 
 
 def test_a_model_that_has_already_painted_is_known() -> None:
-    error = verdict(Answer(404, {}, UNKNOWN_MODEL[0]), Asked("hero", "acme/paint", delivered=True))
+    error = verdict(Answer(404, {}, UNKNOWN_MODEL[0]), AnswerContext("hero", "acme/paint", delivered=True))
     assert isinstance(error, GiveUp)
 
 
@@ -297,7 +299,7 @@ def test_a_model_that_has_already_painted_is_known() -> None:
     ],
 )
 def test_refused_content_is_moderated_under_every_status(status: int, body: bytes) -> None:
-    for asked in (FIRST, Asked()):
+    for asked in (FIRST, AnswerContext()):
         error = verdict(Answer(status, {"content-type": "application/json"}, body), asked)
         assert isinstance(error, GiveUp)
         assert error.cause == "moderated"
@@ -320,7 +322,7 @@ def test_refused_content_is_moderated_under_every_status(status: int, body: byte
     ],
 )
 def test_an_empty_account_or_a_bad_key_ends_the_run_under_every_status(status: int, body: bytes) -> None:
-    error = verdict(Answer(status, {}, body), Asked("hero"))
+    error = verdict(Answer(status, {}, body), AnswerContext("hero"))
     assert isinstance(error, KeyRefused)
     assert error.exit_code == 3
     assert "for hero" in str(error)

@@ -87,7 +87,7 @@ async def test_while_one_item_waits_for_the_log_the_others_are_made(site: Site) 
     done: list[str] = []
     summary = await site.run(
         *(f"Fox {n}" for n in range(10)),
-        limits={"concurrency": 1, "downloads": 1, "settle": 0.3},
+        limits={"concurrency": 1, "downloads": 1, "billing_lag": 0.3},
         on_record=lambda record: done.append(record.prompt),
     )
     assert summary.exit_code == 0
@@ -97,9 +97,9 @@ async def test_while_one_item_waits_for_the_log_the_others_are_made(site: Site) 
 @pytest.mark.parametrize(("budget", "asked"), [(0.06, 1), (0.063, 2), (0.13, 3)])
 async def test_the_lost_budget_ends_asking_again(site: Site, budget: float, asked: int) -> None:
     site.sandbox.behaviour = faults("reset-after-billing")
-    summary = await site.run("A fox", limits={"budget_lost": budget})
+    summary = await site.run("A fox", limits={"retry_paid_budget_usd": budget})
     assert (summary.exit_code, dict(summary.failed), site.posts) == (1, {"lost": 1}, asked)
-    assert "limits.budget_lost" in (site.record().error or "")
+    assert "limits.retry_paid_budget_usd" in (site.record().error or "")
     assert summary.books.lost == asked * PRICE == site.sandbox.books.billed_credits()
     assert await site.asks() == 0
 
@@ -168,7 +168,7 @@ async def test_without_a_log_what_may_have_been_billed_is_asked_for_again_within
     assert summary.books.unresolved == PRICE
 
 
-@pytest.mark.parametrize("limits", [{"on_maybe": "hold"}, {"budget_lost": 0}], ids=str)
+@pytest.mark.parametrize("limits", [{"on_unknown_outcome": "hold"}, {"retry_paid_budget_usd": 0}], ids=str)
 async def test_without_a_log_it_waits_for_a_person_where_the_job_says_so(site: Site, limits: dict[str, Any]) -> None:
     async with serving(endless("cut"), picture=picture) as base:
         summary = await site.run("A fox", endpoint=base, limits=limits)
@@ -202,8 +202,8 @@ async def test_a_log_that_cannot_be_read_leaves_the_doubt_to_the_next_run(site: 
 
 async def test_another_endpoint_knows_nothing_of_what_was_sent_to_the_first(site: Site) -> None:
     async with serving(endless("cut"), picture=picture) as base:
-        await site.run("A fox", endpoint=base, limits={"settle": 3600}, stop_when=lambda: doubted(site))
-    summary = await site.run("A fox", endpoint=site.sandbox.base, limits={"on_maybe": "hold"})
+        await site.run("A fox", endpoint=base, limits={"billing_lag": 3600}, stop_when=lambda: doubted(site))
+    summary = await site.run("A fox", endpoint=site.sandbox.base, limits={"on_unknown_outcome": "hold"})
     assert dict(summary.failed) == {"maybe-billed": 1}
     assert site.posts == 0
 

@@ -11,7 +11,7 @@ from pipeline.manifest.records import utc, utc_now
 from pipeline.model import Item
 from pipeline.providers.aimlapi.account import Account, NoAnswer, NoLog, TooLong
 from pipeline.report.charges import Unrecorded
-from pipeline.run.evidence import MARGIN, Finding, Reading, Wanted, same
+from pipeline.run.evidence import MARGIN, BillingFinding, Reading, SoughtAttempt, same
 from pipeline.run.unrecorded import unrecorded
 from pipeline.settings import SANDBOX
 
@@ -34,7 +34,7 @@ LONGEST_GAP = LAST_LOOK / 2
 
 
 @dataclass(slots=True)
-class Lookup:
+class BillingLog:
     """Reads the log and writes the ledger.
 
     Attributes:
@@ -44,7 +44,7 @@ class Lookup:
         budget: Corrected by each verdict.
         request_timeout: Seconds that a request may take: so long after it was sent it may have been booked.
         note: Says something to whoever watches the run.
-        settle: Seconds after which a request is in the log if it was billed.
+        billing_lag: Seconds after which a request is in the log if it was billed.
         unknown_to_ledger: Charges for this job's images that were found before anything was bought.
     """
 
@@ -54,21 +54,21 @@ class Lookup:
     budget: Budget
     request_timeout: float
     note: Callable[[str], None]
-    settle: float = 0.0
+    billing_lag: float = 0.0
     unknown_to_ledger: Unrecorded | None = None
 
-    async def catch_up(self, settle: float) -> None:
+    async def catch_up(self, billing_lag: float) -> None:
         """Settle what earlier runs have left in doubt, and look once more for what the log did not know then.
 
-        `settle`: Seconds; what is younger may not be in the log yet, and is left alone.
+        `billing_lag`: Seconds; what is younger may not be in the log yet, and is left alone.
         """
         clock = self.account.server
-        unsettled = [Wanted.of(one) for one in self.ledger.unsettled(self.base)]
-        again = [Wanted.of(one) for one in self.ledger.to_look_up_again(self.base, utc_now())]
+        unsettled = [SoughtAttempt.of(one) for one in self.ledger.unsettled(self.base)]
+        again = [SoughtAttempt.of(one) for one in self.ledger.to_look_up_again(self.base, utc_now())]
         try:
             if unsettled and clock.skew is None:
                 await self._probe()
-            await self.verdicts([one for one in unsettled if one.age(clock) >= settle] + again)
+            await self.reconcile([one for one in unsettled if one.age(clock) >= billing_lag] + again)
         except NoAnswer as error:
             self.note(f"what earlier runs left in doubt can't be settled now: {error}")
 
@@ -76,7 +76,7 @@ class Lookup:
         """At the end of a run: look once more for what its log did not know, in case it was booked late."""
         again = self.ledger.to_look_up_again(self.base, utc_now())
         try:
-            await self.verdicts([Wanted.of(one) for one in again])
+            await self.reconcile([SoughtAttempt.of(one) for one in again])
         except NoAnswer:
             # The next run does.
             return
@@ -92,7 +92,7 @@ class Lookup:
         """
         if self.base == SANDBOX:
             return
-        lag = self.settle + self.request_timeout + MARGIN
+        lag = self.billing_lag + self.request_timeout + MARGIN
         try:
             self.unknown_to_ledger = await unrecorded(self.account, self.ledger, self.base, items, lag)
         except NoLog:
@@ -102,7 +102,7 @@ class Lookup:
         if self.unknown_to_ledger:
             self.note(f"warning: {self.unknown_to_ledger.said()}; to buy nothing before that, stop this run now")
 
-    async def verdicts(self, wanted: Sequence[Wanted]) -> dict[str, Finding]:
+    async def reconcile(self, wanted: Sequence[SoughtAttempt]) -> dict[str, BillingFinding]:
         """What the log says of attempts, by their ids; it is written down before it is told.
 
         Raises:
@@ -111,7 +111,7 @@ class Lookup:
         """
         if not wanted:
             return {}
-        found: dict[str, Finding] = {}
+        found: dict[str, BillingFinding] = {}
         try:
             await self.account.probe()
             for group in self._clusters(wanted):
@@ -119,20 +119,20 @@ class Lookup:
         except NoLog as error:
             if not all(one.checks for one in wanted):
                 self.note(f"nobody can say what was billed: {error}")
-            found = {one.id: Finding("unproven") for one in wanted}
+            found = {one.id: BillingFinding("unproven") for one in wanted}
         for one in wanted:
             await self._write(one, found[one.id])
         return found
 
     async def disprove(self, attempt: str) -> None:
         """Write down that no log that can be read here knows of an attempt."""
-        finding = Finding("unproven")
+        finding = BillingFinding("unproven")
         await self.ledger.settled(attempt, "maybe", utc_now(), error=finding.said)
 
     def age(self, attempt: str) -> float:
         """Seconds since an attempt of an earlier run was sent, as far as the clocks are known; 0 at least."""
         known = self.ledger.attempt(attempt, answer=False)
-        return max(0.0, Wanted.of(known).age(self.account.server)) if known else 0.0
+        return max(0.0, SoughtAttempt.of(known).age(self.account.server)) if known else 0.0
 
     async def _probe(self) -> None:
         try:
@@ -141,14 +141,14 @@ class Lookup:
             # Even who refuses names the time.
             return
 
-    def _span(self, one: Wanted) -> tuple[float, float]:
+    def _span(self, one: SoughtAttempt) -> tuple[float, float]:
         """From when to when a charge for an attempt may have been booked, by the server's clock."""
         earliest, latest = one.sent(self.account.server)
         return earliest - MARGIN, latest + self.request_timeout + MARGIN
 
-    def _clusters(self, wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+    def _clusters(self, wanted: Sequence[SoughtAttempt]) -> Iterator[list[SoughtAttempt]]:
         """The attempts in the order they were sent, in groups that lie close together."""
-        group: list[Wanted] = []
+        group: list[SoughtAttempt] = []
         end = 0.0
         for one in sorted(wanted, key=self._span):
             start, until = self._span(one)
@@ -160,7 +160,7 @@ class Lookup:
         if group:
             yield group
 
-    async def _look_up(self, wanted: Sequence[Wanted]) -> dict[str, Finding]:
+    async def _look_up(self, wanted: Sequence[SoughtAttempt]) -> dict[str, BillingFinding]:
         spans = {one.id: self._span(one) for one in wanted}
         start, end = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
         reading = Reading({same(one.id): one for one in wanted}, self._receipts(start, end))
@@ -168,7 +168,7 @@ class Lookup:
             async for row in self.account.logged(start, end, most=MOST_ROWS):
                 reading.take(row, self.ledger.of_inference(row.inference_id) if row.inference_id else None)
         except TooLong as error:
-            return {one.id: Finding("unproven", why=str(error)) for one in wanted}
+            return {one.id: BillingFinding("unproven", why=str(error)) for one in wanted}
         trusted = self.base == SANDBOX or reading.alive or await self._is_alive()
         return {one.id: reading.finding(one, spans[one.id], trusted=trusted) for one in wanted}
 
@@ -177,7 +177,7 @@ class Lookup:
 
         Not of those that are so young that they may not be booked yet, and not of those at the edges of the time.
         """
-        booked = self.account.server.now() - self.settle
+        booked = self.account.server.now() - self.billing_lag
         latest = min(end - self.request_timeout - MARGIN, booked)
         return [same(label) for label in self.ledger.receipts(self.base, start + MARGIN, latest)]
 
@@ -189,7 +189,7 @@ class Lookup:
                 return True
         return False
 
-    async def _write(self, one: Wanted, finding: Finding) -> None:
+    async def _write(self, one: SoughtAttempt, finding: BillingFinding) -> None:
         verdict = finding.verdict
         if verdict == "unproven" and one.unbilled and not finding.seen:
             # A log that was whole has not known it; that this reading proves less is no reason to forget that.
@@ -206,7 +206,7 @@ class Lookup:
         if one.booked and verdict != "unproven":
             self.budget.correct((finding.tokens or 0) - one.booked)
 
-    def _next_look(self, one: Wanted) -> str | None:
+    def _next_look(self, one: SoughtAttempt) -> str | None:
         """When the log is to be read for an attempt once more; None once that was often enough, and late enough.
 
         The first looks are due as soon as there is an opportunity: when the attempt is settled, at the end of that run
