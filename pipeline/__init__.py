@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.commands.status import Status, status
     from pipeline.commands.verify import Verification, verify
     from pipeline.errors import PipelineError, StopRun, UsageError
+    from pipeline.events import Event, Listener
     from pipeline.job import expand
     from pipeline.job import load as load_job
     from pipeline.job.schema import schema as job_schema
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "Decision",
+    "Event",
     "Failure",
     "Item",
     "Job",
     "Limits",
+    "Listener",
     "MaybePaid",
     "PipelineError",
     "Plan",
@@ -66,10 +69,12 @@ __all__ = [
 _HOMES = {
     "Audit": "commands.audit",
     "Decision": "plan.decision",
+    "Event": "events",
     "Failure": "report.failures",
     "Item": "model",
     "Job": "model",
     "Limits": "model",
+    "Listener": "events",
     "MaybePaid": "report.summary",
     "PipelineError": "errors",
     "Plan": "commands.plan",

@@ -155,6 +155,12 @@ def _run_parser(commands: Any) -> None:
     made.add_argument("--requests-per-minute", type=float, metavar="N", help="requests sent in a minute, at most")
     _budget_options(made, "this run may spend")
     made.add_argument("--quiet", action="store_true", help="say nothing but what has failed, on standard error")
+    made.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json: each event of the run as a line of JSON on standard error, in place of the progress",
+    )
 
 
 def _plan_parser(commands: Any) -> None:

@@ -1,7 +1,8 @@
-"""The server's clock, as far as its answers have shown it."""
+"""The time as it is written down, and the server's clock, as far as its answers have shown it."""
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 CENTURY = 3.2e9
@@ -52,3 +53,13 @@ class ServerClock:
     def now(self) -> float:
         """The time by the server's clock, or by ours where the server's is not known; seconds since the epoch."""
         return self._clock() + (self.skew or 0.0)
+
+
+def utc_now() -> str:
+    """The time, RFC 3339 in UTC, to the millisecond."""
+    return utc(time.time())
+
+
+def utc(seconds: float) -> str:
+    """A moment in seconds since the epoch, in the same form."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

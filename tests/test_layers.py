@@ -21,7 +21,7 @@ HOUSE = Path(pipeline.__file__).parent
 
 LAYERS = {
     "words": {"clock", "generated", "model", "text", "version"},
-    "errors": {"errors"},
+    "errors": {"errors", "events"},
     "outside": {"picture", "proxies", "regular_files", "streams"},
     "settings": {"settings"},
     "means": {"http", "ledger", "limits"},

@@ -1,19 +1,19 @@
 """The package as a Python user meets it."""
 
-import functools
 import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import anyio
 import pytest
 
 import pipeline
-from pipeline import Decision, Job, Plan, Record, load_job, run, status, verify
+from pipeline import Decision, Job, Plan, Record, load_job, run, run_async, status, verify
+from pipeline.events import Event
 from tests.run.conftest import site
-from tests.run.site import Site
+from tests.run.site import KEY, Site
 
 __all__ = ["site"]
 
@@ -58,31 +58,44 @@ def test_mypy_knows_plan_as_a_function(tmp_path: Path) -> None:
     assert 'user.py:6: error: Argument 1 to "plan" has incompatible type "int"' in done.stdout
 
 
-async def listening(record: Record) -> None:
-    """What a user of asyncio may pass."""
-
-
-class Listening:
-    async def __call__(self, record: Record) -> None:
-        """The same as an object."""
-
-
-@pytest.mark.parametrize("on_record", [listening, functools.partial(listening), Listening(), Listening().__call__, "x"])
-def test_what_cannot_be_called_as_a_run_calls_it_is_refused_before_anything_is_sent(job: Job, on_record: Any) -> None:
+def test_what_cannot_be_called_with_a_record_is_refused_before_anything_is_sent(job: Job) -> None:
     with pytest.raises(TypeError, match="on_record"):
-        run(job, on_record=on_record)
+        run(job, on_record="x")  # type: ignore[arg-type]
     assert not job.output.exists()
 
 
-def returning(record: Record) -> Any:
-    """A plain function that passes a coroutine on."""
-    return listening(record)
+async def test_a_coroutine_function_has_seen_every_record_when_the_run_is_over(site: Site) -> None:
+    seen: list[str] = []
+
+    async def on_record(record: Record) -> None:
+        await anyio.sleep(0.01)
+        seen.append(record.id)
+
+    summary = await site.run("A fox", "A crow", on_record=on_record)
+    assert (summary.saved, len(seen)) == (2, 2)
 
 
-async def test_an_awaitable_that_comes_back_is_an_error_and_no_warning(site: Site) -> None:
-    with pytest.raises(TypeError, match="on_record returned an awaitable"):
-        await site.run("A fox", on_record=returning)
+async def test_what_a_coroutine_function_raises_is_raised_by_the_run_and_nothing_is_paid_twice(site: Site) -> None:
+    async def on_record(record: Record) -> None:
+        raise LookupError(record.id)
+
+    with pytest.raises(LookupError):
+        await site.run("A fox", on_record=on_record)
     assert (await site.run()).exit_code == 0
+    assert site.sandbox.books.count() == 1
+
+
+async def test_a_listener_hears_of_each_step_of_a_picture_in_its_order(site: Site) -> None:
+    heard: list[Event] = []
+    job = site.load("A fox")
+    await run_async(job, environ={"AIML_API_KEY": KEY}, listeners=[heard.append])
+    assert [event.name for event in heard] == [
+        "run_started",
+        "request_sent",
+        "answer_paid",
+        "image_recorded",
+        "run_ended",
+    ]
 
 
 def test_reports_take_text_paths_and_jobs(job: Job, tmp_path: Path) -> None:

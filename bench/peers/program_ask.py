@@ -14,9 +14,9 @@ import anyio
 from bench.assignment import Assignment, received
 from pipeline import job as jobfile
 from pipeline import settings
+from pipeline.clock import utc_now
 from pipeline.ledger import Ledger
 from pipeline.limits.stop import StopSignal
-from pipeline.manifest import records
 from pipeline.model import Request
 from pipeline.output.local import OutputFolder
 from pipeline.plan.decision import Selection, requests
@@ -31,7 +31,7 @@ async def main(assignment: Assignment, path: Path) -> None:
     endpoint = settings.resolve(job.endpoint, {})
     stop, urls = StopSignal(), list[str]()
     with OutputFolder(job.output) as store, Ledger(store.state / LEDGER) as ledger:
-        ledger.start_run("bench", records.utc_now(), job.endpoint)
+        ledger.start_run("bench", utc_now(), job.endpoint)
         async with AsyncExitStack() as stack:
             producer = await wire(
                 run="bench",
@@ -41,8 +41,7 @@ async def main(assignment: Assignment, path: Path) -> None:
                 store=store,
                 ledger=ledger,
                 stop=stop,
-                on_record=_ignore,
-                note=_ignore,
+                tell=_ignore,
                 stack=stack,
             )
             decisions = planner(job, ledger, endpoint, Selection()).decisions(jobfile.expand(job))

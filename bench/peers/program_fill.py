@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.upstream.pictures import tiny
 from pipeline import job as jobfile
+from pipeline.clock import utc_now
 from pipeline.ledger import ImageRow, Ledger
-from pipeline.manifest import records
 from pipeline.model import Item
 from pipeline.output.local import OutputFolder
 from pipeline.run.workspace import LEDGER
@@ -32,7 +32,7 @@ class Filler:
     def __init__(self, ledger: Ledger, store: OutputFolder) -> None:
         self.ledger = ledger
         self.store = store
-        self.at = records.utc_now()
+        self.at = utc_now()
         self.picture = tiny().head(0) + tiny().tail
 
     async def fill(self, items: list[Item]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import arguments as grammar
 from pipeline import streams
 from pipeline.arguments import EXIT_CODES, WrongArguments, parser
-from pipeline.errors import PipelineError, StopRun, UsageError
+from pipeline.errors import PipelineError, Problem, StopRun, UsageError
 from pipeline.text import printable
 
 if TYPE_CHECKING:
@@ -45,14 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _outcome(argv: list[str]) -> int:
-    as_json = "--json" in argv
+    as_json, log_as_json = "--json" in argv, False
     try:
         arguments = grammar.parse(argv)
+        log_as_json = getattr(arguments, "log_format", "text") == "json"
         return _COMMANDS[arguments.command](arguments)
     except SystemExit as stop:  # after --help and --version
         return int(stop.code or 0)
     except StopRun as error:
-        _tell(error, as_json=as_json)
+        _tell(error, as_json=as_json, log_as_json=log_as_json)
         return error.exit_code
     except PipelineError as error:
         streams.say(f"error: {error}")
@@ -79,6 +80,8 @@ def _run(arguments: argparse.Namespace) -> int:
     elif not arguments.quiet:
         streams.out("\n".join(summary.lines(retry)), needed=False)
     streams.flush(needed=False)
+    if arguments.log_format == "json":
+        return summary.exit_code
     if arguments.quiet and (trouble := summary.trouble(retry)):
         streams.say("\n".join(trouble))
     if summary.reason:
@@ -115,11 +118,18 @@ def _unchanged(arguments: argparse.Namespace) -> "Summary | None":
 
 def _made(arguments: argparse.Namespace) -> "Summary":
     from pipeline.commands.run import run
+    from pipeline.listeners.json_lines import JsonLines
     from pipeline.listeners.progress import Progress, mode_for
 
     job = _load(arguments, _limits(arguments))
-    mode = mode_for(sys.stderr, quiet=arguments.quiet)
-    return run(job, selection=_selection(arguments), progress=lambda total: Progress(total, mode=mode))
+    as_json = arguments.log_format == "json"
+    mode = mode_for(sys.stderr, quiet=arguments.quiet or as_json)
+    return run(
+        job,
+        selection=_selection(arguments),
+        progress=lambda total: Progress(total, mode=mode),
+        listeners=[JsonLines(sys.stderr)] if as_json else [],
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -194,7 +204,14 @@ def _load(arguments: argparse.Namespace, limits: Mapping[str, Any]) -> "Job":
     gc.set_threshold(50_000, 20, 50)
     endpoint = getattr(arguments, "endpoint", None)
     job = load(arguments.job, endpoint=endpoint, output=arguments.output, limits=limits)
-    if not getattr(arguments, "quiet", False):
+    if getattr(arguments, "log_format", "text") == "json":
+        from pipeline.events import JobNoted
+        from pipeline.listeners.json_lines import JsonLines
+
+        log = JsonLines(sys.stderr)
+        for note in job.notes:
+            log(JobNoted(note))
+    elif not getattr(arguments, "quiet", False):
         for note in job.notes:
             streams.say(f"note: {printable(note)}")
     return job
@@ -257,9 +274,20 @@ def _bug(error: Exception) -> int:
     return 1
 
 
-def _tell(error: StopRun, *, as_json: bool) -> None:
+def _tell(error: StopRun, *, as_json: bool, log_as_json: bool) -> None:
     """Say what stopped the program: on stderr for people, and with --json on stdout for programs."""
     problems = error.problems if isinstance(error, UsageError) else ()
+    if log_as_json:
+        _log(error, problems)
+    else:
+        _say(error, problems)
+    if as_json:
+        found = [{"place": str(p.place), "message": p.message, "cure": p.cure} for p in problems]
+        reason = {"exit_code": error.exit_code, "reason": str(error), "problems": found}
+        streams.out(json.dumps(reason), needed=False)
+
+
+def _say(error: StopRun, problems: Sequence[Problem]) -> None:
     if isinstance(error, WrongArguments):
         streams.say(f"{error.usage}{error.program}: error: {printable(str(error))}")
     else:
@@ -268,10 +296,13 @@ def _tell(error: StopRun, *, as_json: bool) -> None:
         streams.say(f"  {printable(str(problem))}")
     if len(problems) > PROBLEMS_SHOWN:
         streams.say(f"  and {len(problems) - PROBLEMS_SHOWN} more")
-    if as_json:
-        found = [{"place": str(p.place), "message": p.message, "cure": p.cure} for p in problems]
-        reason = {"exit_code": error.exit_code, "reason": str(error), "problems": found}
-        streams.out(json.dumps(reason), needed=False)
+
+
+def _log(error: StopRun, problems: Sequence[Problem]) -> None:
+    from pipeline.events import RunRefused
+    from pipeline.listeners.json_lines import JsonLines
+
+    JsonLines(sys.stderr)(RunRefused(error.exit_code, str(error), tuple(map(str, problems))))
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline import job as jobfile
 from pipeline import settings
+from pipeline.clock import utc
 from pipeline.ledger import ImageRow, LedgerReader
 from pipeline.limits.budget import cap_of
-from pipeline.manifest import records
 from pipeline.model import CREDITS_PER_USD, Item, Job
 from pipeline.plan.decision import SETTLED, Decision, Reason, Selection
 from pipeline.plan.workload import paid_names
@@ -183,7 +183,7 @@ def _budget_left(job: Job, ledger: LedgerReader, base: str) -> int | None:
     cap, window = cap_of(job.limits), job.limits.budget_window
     if cap is None or window is None:
         return cap
-    return max(0, cap - ledger.spent_since(records.utc(time.time() - window), base=base))
+    return max(0, cap - ledger.spent_since(utc(time.time() - window), base=base))
 
 
 def decision_lines(decision: Decision) -> Iterator[str]:

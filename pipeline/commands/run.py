@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 import anyio
 
 from pipeline import settings
+from pipeline.clock import utc_now
 from pipeline.errors import StopRun, StorageFailed
+from pipeline.events import Listener, PlanChanged, RunEnded, RunStarted, to_all
 from pipeline.ledger import Ledger
 from pipeline.limits.stop import RunStopping, StopSignal
-from pipeline.listeners.on_record import checked
+from pipeline.listeners.counters import Counters
+from pipeline.listeners.manifest_log import appending_to
+from pipeline.listeners.on_record import OnRecord, RecordCaller
 from pipeline.listeners.progress import Progress
 from pipeline.manifest import file as manifest
-from pipeline.manifest import records
-from pipeline.model import Job, PaidImage, Record, Request, UnresolvedAttempt
+from pipeline.model import Job, PaidImage, Request, UnresolvedAttempt
 from pipeline.output.local import OutputFolder
 from pipeline.plan.decision import Selection
 from pipeline.plan.workload import Work, WorkList, spare_paid_pictures
@@ -44,24 +47,24 @@ class Run:
         selection: Which part of it.
         endpoint: Where requests go.
         progress: Shows how it goes.
-        on_record: Told of each image as soon as it is done.
+        on_record: Called with each image as soon as it is done.
+        listeners: Told of all that happens.
         environ: Where the base URL was looked up.
-        made: Images that this run saved.
-        fetched: Of these, the ones that were only brought back: an earlier run had paid for them and saved them.
-        tried: Under a limit: id and index of the images that it tried in vain.
+        fetched: Images that were only brought back: an earlier run had paid for them and saved them.
+        counters: What the run has saved and tried.
     """
 
     job: Job
     selection: Selection
     endpoint: settings.Endpoint
     progress: Callable[[int], Progress]
-    on_record: Callable[[Record], None] | None = None
+    on_record: RecordCaller | None = None
+    listeners: Sequence[Listener] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
     started_at: str = ""
-    made: int = 0
     fetched: int = 0
-    tried: set[tuple[str, int]] = field(default_factory=set)
+    counters: Counters = field(default_factory=Counters)
 
     async def __call__(self) -> Summary:
         """Do it.
@@ -73,7 +76,7 @@ class Run:
         self.endpoint.require_key()
         require_matches(self.job, self.selection)
         with opened(self.job) as (store, ledger):
-            base, self.started_at = self.endpoint.base_or_sandbox, records.utc_now()
+            base, self.started_at = self.endpoint.base_or_sandbox, utc_now()
             read_again(ledger, self.id)
             plan = planner(self.job, ledger, self.endpoint, self.selection)
             work = WorkList(self.job.wanted, plan, partial(with_free_names, store))
@@ -92,7 +95,8 @@ class Run:
             if begun:
                 # On a full disk there is still something to tell; the next run then tells of these attempts again.
                 with suppress(StorageFailed):
-                    ledger.end_run(self.id, records.utc_now(), summary.exit_code)
+                    ledger.end_run(self.id, utc_now(), summary.exit_code)
+                to_all(self.listeners)(RunEnded(self.id, summary.exit_code, summary.reason))
             if self.selection == Selection() and not ledger.in_doubt(base):
                 with suppress(StorageFailed):
                     remember(self.job, ledger, summary, self.environ)
@@ -108,12 +112,12 @@ class Run:
         from pipeline.run.waiting import waiting_for
 
         stop = StopSignal()
+        self.counters.limited = self.selection.limit is not None
         with manifest.ManifestLog(self.job.output / manifest.NAME) as log, self.progress(work.images) as progress:
-
-            def record(done: Record) -> None:
-                log.append(done)
-                self._tick(done, progress)
-
+            own: list[Listener] = [appending_to(log), self.counters, progress]
+            callers: list[Listener] = [] if self.on_record is None else [self.on_record]
+            tell = to_all([*own, *callers, *self.listeners])
+            tell(RunStarted(self.id, self.job.name, self.endpoint.base_or_sandbox, work.images))
             async with AsyncExitStack() as stack:
                 limits = self.job.limits
                 producer = await wire(
@@ -124,8 +128,7 @@ class Run:
                     store,
                     ledger,
                     stop,
-                    record,
-                    progress.note,
+                    tell,
                     stack,
                     self.job.check,
                 )
@@ -133,14 +136,17 @@ class Run:
                 work.planner = replace(work.planner, base=asker.base)
                 progress.waiting = waiting_for(asker.breaker, asker.rate, asker.concurrency, producer.reconciler)
                 async with anyio.create_task_group() as group:
-                    group.start_soon(watch_signals, stop, group.cancel_scope, limits.grace, progress.note)
+                    group.start_soon(watch_signals, stop, group.cancel_scope, limits.grace, tell)
                     group.start_soon(progress.keep_fresh)
+                    if self.on_record:
+                        group.start_soon(self.on_record.attend)
                     if await prepare(producer, self.job, store, ledger, work, self.endpoint, stop):
-                        progress.expect(work.images)
+                        tell(PlanChanged(work.images))
                     await self._produce(producer, self._work(work, stop), stop)
+                    if self.on_record:
+                        await self.on_record.finish()
                     group.cancel_scope.cancel()
         stats, self.fetched = producer.asker.stats, producer.fetched_again
-        self.made -= self.fetched
         return stop.reason, replace(
             summary,
             requests=stats.requests,
@@ -173,21 +179,6 @@ class Run:
         except StopRun as reason:
             stop.request(reason)
 
-    def _tick(self, done: Record, progress: Progress) -> None:
-        which = (done.id, done.index)
-        if done.status == "saved":
-            # What an earlier run has paid for costs this one nothing.
-            ours = (done.client_request_id or "").startswith(f"{self.id}.")
-            self.made += 1
-            self.tried.discard(which)
-            progress.saved(done.tokens_used if ours else None)
-        else:
-            if self.selection.limit is not None:
-                self.tried.add(which)
-            progress.failed()
-        if self.on_record:
-            self.on_record(done)
-
     def _summary(self) -> Summary:
         return Summary(
             job=self.job.name,
@@ -203,10 +194,18 @@ def run(
     selection: Selection | None = None,
     environ: Mapping[str, str] | None = None,
     progress: Callable[[int], Progress] | None = None,
-    on_record: Callable[[Record], None] | None = None,
+    on_record: OnRecord | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Summary:
     """Make what the job is missing. See `run_async`; this one starts an event loop of its own."""
-    call = partial(run_async, selection=selection, environ=environ, progress=progress, on_record=on_record)
+    call = partial(
+        run_async,
+        selection=selection,
+        environ=environ,
+        progress=progress,
+        on_record=on_record,
+        listeners=listeners,
+    )
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -220,7 +219,8 @@ async def run_async(
     selection: Selection | None = None,
     environ: Mapping[str, str] | None = None,
     progress: Callable[[int], Progress] | None = None,
-    on_record: Callable[[Record], None] | None = None,
+    on_record: OnRecord | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Summary:
     """Make what the job is missing, and nothing else.
 
@@ -229,8 +229,9 @@ async def run_async(
         selection: Which part of it; all by default.
         environ: Where the key and the base URL are looked up; the process's environment by default.
         progress: Makes the display for a number of images; silent by default.
-        on_record: Called with the manifest record of each image as soon as it is saved or has failed; a plain
-            function, for it is not awaited.
+        on_record: Called with the manifest record of each image as soon as it is saved or has failed. A plain function
+            is called at once; what a coroutine function does is awaited beside the run, record by record.
+        listeners: Each is called with every event, as it happens (`pipeline.events`); it must be quick.
 
     Returns:
         What the run came to; `exit_code` is 0 when every image is there. A run that had begun and must stop says so
@@ -238,16 +239,16 @@ async def run_async(
 
     Raises:
         StopRun: It could not begin: no key, the folder is locked or can't be written.
-        TypeError: `on_record` is a coroutine function; nothing is sent.
+        TypeError: `on_record` can't be called; nothing is sent.
     """
-    on_record = checked(on_record)
+    caller = None if on_record is None else RecordCaller(on_record)
     environ = os.environ if environ is None else environ
     endpoint = settings.resolve(job.endpoint, environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
     try:
-        return await Run(job, selection or Selection(), endpoint, quiet, on_record, environ)()
+        return await Run(job, selection or Selection(), endpoint, quiet, caller, tuple(listeners), environ)()
     except BaseExceptionGroup as group:
-        # What the caller's own `on_record` raised, as it was raised; the group only where it holds more than that.
+        # What the caller's own function raised, as it was raised; the group only where it holds more than that.
         first = first_of(group)
         raise first from (group if any(error is not first for error in leaves(group)) else None)
 

@@ -11,11 +11,6 @@ CUT_AFTER = 10.0
 ALIKE = 2.0
 """Seconds by which the times may differ."""
 
-CUT_OFF = (
-    "{number} requests were cut off after about {span} each: something between this machine and the API ends "
-    "connections that wait so long; raise its idle time-out, or go around it"
-)
-
 
 class IdleTimeoutDetector:
     """The times after which the latest requests were cut off."""

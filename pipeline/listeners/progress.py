@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, Never, Self, TextIO
 
 import anyio
 
+from pipeline.events import Event, ImageRecorded, PlanChanged, RunStarted, Severity
+from pipeline.model import Record
 from pipeline.text import duration, grouped, one_line, short
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def _has_size(stream: TextIO) -> bool:
 
 
 class Progress:
-    """Counts images and shows them. A context manager.
+    """Listens to a run: counts images and shows them, and says what a person should know. A context manager.
 
     Attributes:
         waiting: Says what the run waits for just now; None while it gets on.
@@ -86,6 +88,7 @@ class Progress:
         self._every = every
         self._began = self._told = clock()
         self._saved = self._failed = self._tokens = 0
+        self._run = ""
         self._bar: tqdm[Never] | None = None
 
     def __enter__(self) -> Self:
@@ -119,18 +122,29 @@ class Progress:
         if self._bar is not None:
             self._bar.total = total
 
-    def saved(self, tokens: int | None) -> None:
-        """One more image is there; `tokens` is what it cost, where known."""
-        self._saved += 1
-        self._tokens += tokens or 0
+    def __call__(self, event: Event) -> None:
+        """Count an image, and say in a line of its own what a person should know."""
+        match event:
+            case ImageRecorded(record):
+                self._count(record)
+            case RunStarted(run):
+                self._run = run
+            case PlanChanged(images):
+                self.expect(images)
+        if event.severity >= Severity.INFO:
+            self.say(event.line)
+
+    def _count(self, record: Record) -> None:
+        if record.status == "saved":
+            self._saved += 1
+            # What an earlier run has paid for costs this one nothing.
+            if (record.client_request_id or "").startswith(f"{self._run}."):
+                self._tokens += record.tokens_used or 0
+        else:
+            self._failed += 1
         self._tick()
 
-    def failed(self) -> None:
-        """One more image has failed."""
-        self._failed += 1
-        self._tick()
-
-    def note(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Say something in a line of its own, without tearing the bar."""
         line = one_line(text)
         with self._while_heard():
@@ -170,7 +184,7 @@ class Progress:
                 self._bar.update()
         elif self._mode == "lines" and self._clock() - self._told >= self._every:
             self._told = self._clock()
-            self.note(self._state())
+            self.say(self._state())
 
     def _describe(self, bar: "tqdm[Never]") -> None:
         columns = bar.format_dict["ncols"]

@@ -1,10 +1,9 @@
 """What the manifest says of an item: a view of the ledger, which can be made anew from it at any time."""
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
+from pipeline.clock import utc_now
 from pipeline.errors import GiveUp
 from pipeline.http.signed_urls import without_signature
 from pipeline.ledger import Attempt, ImageRow, LedgerReader
@@ -12,16 +11,6 @@ from pipeline.model import Item, Record
 
 Cost = tuple[int | None, float | None]
 """Tokens and USD; None where no answer said."""
-
-
-def utc_now() -> str:
-    """The time, RFC 3339 in UTC, to the millisecond."""
-    return utc(time.time())
-
-
-def utc(seconds: float) -> str:
-    """A moment in seconds since the epoch, in the same form."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def share(total: int, parts: int, position: int) -> int:

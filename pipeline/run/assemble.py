@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from pipeline.download import Decode, Downloads
+from pipeline.events import EndpointNoted, KeyUnencrypted, Listener
 from pipeline.http import sessions
 from pipeline.http.transport import PATH, Transport
 from pipeline.ledger import Ledger
@@ -18,7 +19,7 @@ from pipeline.limits.budget import Budget, RetryPaidBudget, cap_of
 from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from pipeline.limits.stop import StopSignal
 from pipeline.limits.unusable import UnusableStreak
-from pipeline.model import Limits, Record
+from pipeline.model import Limits
 from pipeline.output.filenames import FileNamer
 from pipeline.output.local import OutputFolder
 from pipeline.picture import Picture
@@ -39,8 +40,7 @@ async def wire(
     store: OutputFolder,
     ledger: Ledger,
     stop: StopSignal,
-    on_record: Callable[[Record], None],
-    note: Callable[[str], None],
+    tell: Listener,
     stack: AsyncExitStack,
     check: str = "structure",
 ) -> Producer:
@@ -60,18 +60,18 @@ async def wire(
         sessions.cdn_session(downloads=limits.downloads, allow_private=endpoint.private, network=endpoint.network)
     )
     for said in endpoint.notes:
-        note(said)
+        tell(EndpointNoted(said))
     if endpoint.key and endpoint.base.startswith("http:") and not endpoint.private:
-        note(f"warning: the key goes to {endpoint.base} unencrypted; use https")
+        tell(KeyUnencrypted(endpoint.base))
     https_only = endpoint.base.startswith("https:")
     budget = Budget(cap_of(limits))
     account, billing_lag = Account(api, endpoint), billing_lag_of(limits, base)
     reconciler = Reconciler(
         ledger=ledger,
         stop=stop,
-        billing_log=BillingLog(base, ledger, account, budget, limits.request_timeout, note, billing_lag),
+        billing_log=BillingLog(base, ledger, account, budget, limits.request_timeout, tell, billing_lag),
         lost_budget=RetryPaidBudget(limits.retry_paid_budget_usd, planned, dear=catalogue.dearest),
-        note=note,
+        tell=tell,
         billing_lag=billing_lag,
         on_unknown_outcome=limits.on_unknown_outcome,
         patience=limits.patience,
@@ -88,7 +88,7 @@ async def wire(
         client=Transport(api, endpoint),
         base=endpoint.base,
         free_bytes=store.free_bytes,
-        note=note,
+        tell=tell,
         server=account.server,
         unusable=UnusableStreak(limits.unusable_answers),
     )
@@ -101,8 +101,7 @@ async def wire(
         resolve_url=locate,
         fetch_slots=anyio.Semaphore(limits.downloads, fast_acquire=True),
         reconciler=reconciler,
-        on_record=on_record,
-        note=note,
+        tell=tell,
     )
 
 

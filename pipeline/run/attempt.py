@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from pipeline.clock import ServerClock
+from pipeline.clock import ServerClock, utc_now
 from pipeline.errors import (
     GiveUp,
     MaybeBilled,
@@ -24,6 +24,15 @@ from pipeline.errors import (
     TryAgain,
     Unavailable,
 )
+from pipeline.events import (
+    AnswerPaid,
+    ConnectionsCutOff,
+    Listener,
+    PauseAsked,
+    ProviderOut,
+    RequestRefused,
+    RequestSent,
+)
 from pipeline.generated import Generation
 from pipeline.http import wire
 from pipeline.http.sessions import Sent
@@ -32,17 +41,15 @@ from pipeline.ledger import Ledger
 from pipeline.limits import retry
 from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.budget import Budget
-from pipeline.limits.idle_timeouts import CUT_OFF, CUTS, IdleTimeoutDetector
+from pipeline.limits.idle_timeouts import CUTS, IdleTimeoutDetector
 from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.limits.unusable import UnusableStreak
-from pipeline.manifest.records import utc_now
 from pipeline.model import Item, Limits, PaidImage
 from pipeline.providers import catalogue
 from pipeline.providers.aimlapi.verdict import AnswerContext, speaks, verdict
 from pipeline.run.receipt import Receipts
 from pipeline.run.stats import Reservation, RunStats
-from pipeline.text import duration
 
 REPEAT = 60.0
 """Seconds for which a person is not told again of a pause."""
@@ -59,7 +66,7 @@ class Asker:
         run: The run's id.
         base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
         free_bytes: Bytes that the output folder can still take.
-        note: Says something to whoever watches the run.
+        tell: Listens to what happens.
         unusable: Ends the run when its paid answers bring no usable picture, again and again.
         tally: What has been asked for and paid.
         server: The server's clock, kept beside each attempt.
@@ -76,7 +83,7 @@ class Asker:
     client: Transport
     base: str
     free_bytes: Callable[[], int]
-    note: Callable[[str], None]
+    tell: Listener
     retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
     stats: RunStats = field(default_factory=RunStats)
     server: ServerClock = field(default_factory=ServerClock)
@@ -131,12 +138,14 @@ class Asker:
             self._check_room()
             skew = self.server.skew
             await self.ledger.intend(attempt, self.run, item, indexes, reservation.price, utc_now(), skew=skew)
+            self.tell(RequestSent(attempt, item.id, len(indexes)))
             try:
                 generation = await self._send(attempt, item, body, reservation)
             except PipelineError as error:
                 # Its traceback holds the frames below, and they the answer: many megabytes, until the next attempt.
                 error.__context__ = None
                 raise error.with_traceback(None) from None
+        self.tell(AnswerPaid(attempt, item.id, len(generation.images), generation.tokens_used))
         pairs = zip(indexes, generation.images, strict=False)
         now = utc_now()
         return [PaidImage(item, index, image, attempt, fresh=True, paid_at=now) for index, image in pairs]
@@ -230,7 +239,7 @@ class Asker:
         error.attempt, error.price, error.booked = attempt, reservation.price, reservation.cost
         error.age = anyio.current_time() - began
         if self._cuts.constant(error.age):
-            self.note(CUT_OFF.format(number=CUTS, span=duration(error.age)))
+            self.tell(ConnectionsCutOff(CUTS, error.age))
         return error
 
     async def _judge(self, attempt: str, item: Item, answer: wire.Answer, reservation: Reservation) -> Generation:
@@ -279,14 +288,14 @@ class Asker:
             # Before anything is awaited: nobody else may send with a key that was refused.
             self.stop.request(error)
         await self.ledger.outcome(attempt, "rejected", utc_now(), status=answer.status, error=str(error))
+        self.tell(RequestRefused(attempt, item.id, answer.status, str(error)))
 
     def _paused(self, error: RateLimited, seconds: float) -> None:
         now = anyio.current_time()
         if seconds >= 1 and now >= self._quiet_until:
             self._quiet_until = now + max(seconds, REPEAT)
-            self.note(f"the API asks for a pause of {duration(seconds)} ({error})")
+            self.tell(PauseAsked(seconds, str(error)))
 
     def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
         if self.breaker.record_failure(item.id, error):
-            left = duration(self.breaker.left)
-            self.note(f"the provider is unavailable ({error}); it is probed now and then, for up to {left}")
+            self.tell(ProviderOut(str(error), self.breaker.left))

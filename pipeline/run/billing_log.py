@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from pipeline.clock import utc, utc_now
+from pipeline.events import BillingLogMissing, ChargesUnreadable, ChargesUnrecorded, EarlierRunsUnresolved, Listener
 from pipeline.ledger import Ledger
 from pipeline.limits.budget import Budget
-from pipeline.manifest.records import utc, utc_now
 from pipeline.model import Item
 from pipeline.providers.aimlapi.account import Account, NoAnswer, NoLog, TooLong
 from pipeline.report.charges import Unrecorded
@@ -43,7 +44,7 @@ class BillingLog:
         account: Tells what was billed.
         budget: Corrected by each verdict.
         request_timeout: Seconds that a request may take: so long after it was sent it may have been booked.
-        note: Says something to whoever watches the run.
+        tell: Listens to what happens.
         billing_lag: Seconds after which a request is in the log if it was billed.
         unknown_to_ledger: Charges for this job's images that were found before anything was bought.
     """
@@ -53,7 +54,7 @@ class BillingLog:
     account: Account
     budget: Budget
     request_timeout: float
-    note: Callable[[str], None]
+    tell: Listener
     billing_lag: float = 0.0
     unknown_to_ledger: Unrecorded | None = None
 
@@ -70,7 +71,7 @@ class BillingLog:
                 await self._probe()
             await self.reconcile([one for one in unsettled if one.age(clock) >= billing_lag] + again)
         except NoAnswer as error:
-            self.note(f"what earlier runs left in doubt can't be settled now: {error}")
+            self.tell(EarlierRunsUnresolved(str(error)))
 
     async def check_again(self) -> None:
         """At the end of a run: look once more for what its log did not know, in case it was booked late."""
@@ -98,9 +99,9 @@ class BillingLog:
         except NoLog:
             return
         except NoAnswer as error:
-            self.note(f"whether these images were paid for by a run that the ledger lacks can't be read now: {error}")
+            self.tell(ChargesUnreadable(str(error)))
         if self.unknown_to_ledger:
-            self.note(f"warning: {self.unknown_to_ledger.said()}; to buy nothing before that, stop this run now")
+            self.tell(ChargesUnrecorded(self.unknown_to_ledger.said()))
 
     async def reconcile(self, wanted: Sequence[SoughtAttempt]) -> dict[str, BillingFinding]:
         """What the log says of attempts, by their ids; it is written down before it is told.
@@ -118,7 +119,7 @@ class BillingLog:
                 found |= await self._look_up(group)
         except NoLog as error:
             if not all(one.checks for one in wanted):
-                self.note(f"nobody can say what was billed: {error}")
+                self.tell(BillingLogMissing(str(error)))
             found = {one.id: BillingFinding("unproven") for one in wanted}
         for one in wanted:
             await self._write(one, found[one.id])

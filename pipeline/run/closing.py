@@ -24,7 +24,7 @@ def close(
     run: "Run", store: OutputFolder, ledger: Ledger, plan: Planner, summary: Summary, reason: StopRun | None
 ) -> Summary:
     """Write the manifest, and give the summary with what it says. `reason`: why the run ended early, or None."""
-    outcome = RecordCounts(run.selection, run.tried)
+    outcome = RecordCounts(run.selection, run.counters.tried)
     moved = _moved(store)
     if isinstance(moved, LedgerGone):
         reason = moved  # whatever else ended the run: this is what must be seen to before the next one
@@ -53,7 +53,7 @@ def close(
         summary,
         images=outcome.counted.total(),
         saved=outcome.counted["saved"],
-        made=run.made,
+        made=run.counters.saved - run.fetched,
         fetched=run.fetched,
         failed=outcome.failed,
         selected_failed=dict(sorted(outcome.selected.items())),

@@ -13,14 +13,16 @@ from dataclasses import dataclass, replace
 import anyio
 from anyio.abc import TaskGroup
 
+from pipeline.clock import utc, utc_now
 from pipeline.download import Downloads
 from pipeline.errors import DownloadBroken, GiveUp, MaybeBilled, StopRun
+from pipeline.events import ImageFailed, ImageRecorded, Listener, OutcomeUnknown
 from pipeline.http.signed_urls import expires_at
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.limits import retry
 from pipeline.limits.stop import RunStopping, StopSignal
-from pipeline.manifest.records import cost_of, record_of, utc, utc_now
-from pipeline.model import CREDITS_PER_USD, Item, PaidImage, Record, Request, SavedImage, UnresolvedAttempt
+from pipeline.manifest.records import cost_of, record_of
+from pipeline.model import CREDITS_PER_USD, Item, PaidImage, Request, SavedImage, UnresolvedAttempt
 from pipeline.output.filenames import FileNamer
 from pipeline.providers import catalogue
 from pipeline.run.attempt import Asker
@@ -38,8 +40,7 @@ class Producer:
         resolve_url: The URL to fetch for a URL as the answer gave it.
         fetch_slots: Downloads in flight at once.
         reconciler: Finds out about what may have been billed without an answer.
-        on_record: Told of each image that is done, saved or failed.
-        note: Says something to whoever watches the run.
+        tell: Listens to what happens.
         fetched_again: Images that had been saved by an earlier run, and were only brought back.
         not_remade: Images that were to be made again and could not be; the old ones are still there.
         later: Where pictures that are paid for and not there yet are waited for; the run ends after them.
@@ -53,8 +54,7 @@ class Producer:
     resolve_url: Callable[[str], str]
     fetch_slots: anyio.Semaphore
     reconciler: Reconciler
-    on_record: Callable[[Record], None]
-    note: Callable[[str], None]
+    tell: Listener
     fetched_again: int = 0
     not_remade: int = 0
     later: TaskGroup | None = None
@@ -89,7 +89,7 @@ class Producer:
         return []
 
     def _park(self, request: Request, error: MaybeBilled) -> None:
-        self.note(f"{request.item.id}: {error}")
+        self.tell(OutcomeUnknown(request.item.id, str(error)))
         case = UnresolvedAttempt(request, error.attempt, utc_now(), error.price, str(error), error.booked)
         self.reconciler.park(case, error.age)
 
@@ -237,7 +237,7 @@ class Producer:
         self.fetched_again += paid.replaces
         await self.ledger.saved(paid.item, row)
         self.names.drop_archived(paid.item, paid.index, image.path)
-        self._tell(paid.item, row)
+        self._tell_record(paid.item, row)
 
     async def _give_up(
         self,
@@ -250,7 +250,7 @@ class Producer:
     ) -> None:
         try:
             for index in indexes:
-                self.note(f"failed ({failure.cause}): {item.stem(index)}: {failure}")
+                self.tell(ImageFailed(item.stem(index), failure.cause, str(failure)))
                 row = self._row(item, index, paid, cause=failure.cause, error=printable(str(failure)))
                 if again and self._is_there(item, index):
                     self.not_remade += 1
@@ -258,7 +258,7 @@ class Producer:
                         await self.ledger.not_remade(row)
                     continue
                 await self.ledger.failed(row)
-                self._tell(item, row)
+                self._tell_record(item, row)
         except StopRun as reason:
             self.stop.request(reason)
 
@@ -287,5 +287,6 @@ class Producer:
             error=error,
         )
 
-    def _tell(self, item: Item, row: ImageRow) -> None:
-        self.on_record(record_of(item, row.idx, row, self.ledger.attempts(item.key, answers=False), row.created_at))
+    def _tell_record(self, item: Item, row: ImageRow) -> None:
+        attempts = self.ledger.attempts(item.key, answers=False)
+        self.tell(ImageRecorded(record_of(item, row.idx, row, attempts, row.created_at)))

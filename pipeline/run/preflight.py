@@ -4,11 +4,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from pipeline.clock import utc, utc_now
 from pipeline.errors import KeyRefused, StopRun, StorageFailed
 from pipeline.ledger import Ledger
 from pipeline.limits.budget import Budget
 from pipeline.limits.stop import RunStopping, StopSignal
-from pipeline.manifest import records
 from pipeline.model import CREDITS_PER_USD, Job, Limits
 from pipeline.output.local import OutputFolder
 from pipeline.plan.workload import WorkList, spare_paid_pictures
@@ -52,7 +52,7 @@ async def prepare(
     base, window = endpoint.base_or_sandbox, job.limits.budget_window
     try:
         with stop.interruptible():
-            if ledger.in_doubt(base, records.utc_now()):
+            if ledger.in_doubt(base, utc_now()):
                 await reconciler.billing_log.catch_up(reconciler.billing_lag)
                 work.plan()
                 planned_again = True
@@ -66,7 +66,7 @@ async def prepare(
             if work.asked:
                 await reconciler.billing_log.find_unrecorded(lambda: iter(job.wanted))
         if window is not None:
-            budget.begin(ledger.spent_since(records.utc(time.time() - window), base=base))
+            budget.begin(ledger.spent_since(utc(time.time() - window), base=base))
     except RunStopping:
         pass
     except StopRun as reason:

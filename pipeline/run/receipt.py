@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from pipeline.clock import utc_now
 from pipeline.errors import Accepted, GiveUp, PipelineError, StopRun
 from pipeline.generated import Generation
 from pipeline.http import wire
@@ -9,7 +10,6 @@ from pipeline.http.transport import LARGE
 from pipeline.ledger import Ledger
 from pipeline.limits.stop import StopSignal
 from pipeline.limits.unusable import UnusableStreak
-from pipeline.manifest.records import utc_now
 from pipeline.model import CREDITS_PER_USD, Item
 from pipeline.providers.aimlapi import empty, shapes
 from pipeline.providers.aimlapi.verdict import AnswerContext

@@ -6,7 +6,7 @@ booked it. What was not billed is asked again; what was is lost, and asked again
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -14,6 +14,7 @@ from itertools import count
 import anyio
 
 from pipeline.errors import GiveUp
+from pipeline.events import AskingAgain, BillingLogAwaited, BillingLogUnreadable, Listener
 from pipeline.ledger import Ledger
 from pipeline.limits.budget import RetryPaidBudget
 from pipeline.limits.stop import StopSignal
@@ -21,7 +22,7 @@ from pipeline.model import CREDITS_PER_USD, UnresolvedAttempt
 from pipeline.providers.aimlapi.account import NoAnswer
 from pipeline.run.billing_log import BillingLog
 from pipeline.run.evidence import BillingFinding, SoughtAttempt, seconds_of
-from pipeline.text import duration, grouped, plural, usd
+from pipeline.text import grouped, usd
 
 SETTLE = 660.0
 """Seconds after which a request is in the log if it was billed: the longest wait for an answer, and a minute."""
@@ -62,7 +63,7 @@ class Reconciler:
     stop: StopSignal
     billing_log: BillingLog
     lost_budget: RetryPaidBudget
-    note: Callable[[str], None]
+    tell: Listener
     billing_lag: float
     on_unknown_outcome: str
     patience: float
@@ -79,7 +80,7 @@ class Reconciler:
         now = anyio.current_time()
         due = now if case.verdict != "open" else now + max(0.0, self.billing_lag - elapsed)
         if due > now and not self._waiting:
-            self.note(f"a request may have been billed without an answer; the log is read in {duration(due - now)}")
+            self.tell(BillingLogAwaited(due - now))
         self._wait(_Parked(due, next(self._numbers), None if age is None else now - age, case))
 
     @property
@@ -179,7 +180,7 @@ class Reconciler:
         now = anyio.current_time()
         if self._no_answer_since is None:
             self._no_answer_since = now
-            self.note(f"whether {plural(len(ours), 'request')} were billed can't be settled now: {error}")
+            self.tell(BillingLogUnreadable(len(ours), str(error)))
         if now - self._no_answer_since >= self.patience:
             return [one.case for one in ours]
         for one in ours:
@@ -212,7 +213,7 @@ class Reconciler:
                 f"{what}; limits.retry_paid_budget_usd ({cap}) is used up: --retry-failed asks for it again",
                 cause=cause,
             )
-        self.note(f"{case.request.item.id}: {what}; asking again")
+        self.tell(AskingAgain(case.request.item.id, what))
         return None
 
 

@@ -4,19 +4,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import anyio
 
 from pipeline.errors import Interrupted
+from pipeline.events import Listener, Stopping
 from pipeline.limits.stop import StopSignal
 
 HANG_UP = 1.0
 """Seconds in which a terminal that was closed may say so more than once."""
 
 
-async def watch_signals(stop: StopSignal, scope: anyio.CancelScope, grace: float, note: Callable[[str], None]) -> None:
+async def watch_signals(stop: StopSignal, scope: anyio.CancelScope, grace: float, tell: Listener) -> None:
     """The first signal requests a stop; the second, or the end of the grace time, cuts everything off.
 
     Outside the main thread, where Python tells nobody of signals, this does nothing.
@@ -25,7 +26,7 @@ async def watch_signals(stop: StopSignal, scope: anyio.CancelScope, grace: float
         stop: Requested by the first signal.
         scope: Cancelled by the second.
         grace: Seconds.
-        note: Says something to whoever watches the run.
+        tell: Listens to what happens.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -34,7 +35,7 @@ async def watch_signals(stop: StopSignal, scope: anyio.CancelScope, grace: float
         async with anyio.create_task_group() as timer:
             first = await anext(signals)
             stop.request(Interrupted(f"stopped by {first.name}", 128 + first))
-            note(f"{first.name}: finishing what is in flight (up to {grace:.0f} s); once more stops at once")
+            tell(Stopping(first.name, grace))
             timer.start_soon(_cut_off, scope, grace)
             await _second(signals, terminal=terminal)
             scope.cancel()

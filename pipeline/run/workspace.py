@@ -7,11 +7,11 @@ from os import PathLike
 from pathlib import Path
 
 from pipeline import job as jobfile
+from pipeline.clock import utc_now
 from pipeline.errors import StorageFailed, UsageError
 from pipeline.generated import GeneratedImage, Generation
 from pipeline.ledger import Attempt, ImageRow, Ledger, LedgerReader
 from pipeline.manifest import file as manifest
-from pipeline.manifest.records import utc_now
 from pipeline.model import Job
 from pipeline.output import filenames
 from pipeline.output.local import OutputFolder, inspect, is_there, read_pointer, write_pointer

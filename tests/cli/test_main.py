@@ -97,6 +97,26 @@ def test_quiet_keeps_the_notes_of_a_job_to_itself(command: Cli, tmp_path: Path) 
     assert command("run", write(tmp_path, prompts=[{"file": "list.txt"}]), "--quiet") == (0, "", "")
 
 
+def test_a_log_in_json_has_a_line_for_each_event_and_nothing_else(command: Cli, job: Path) -> None:
+    code, out, err = command("run", job, "--log-format", "json")
+    events = [json.loads(line) for line in err.splitlines()]
+    assert (code, [event["event"] for event in events].count("image_recorded")) == (0, 3)
+    assert (events[0]["event"], events[-1]["event"]) == ("run_started", "run_ended")
+    assert all(event["time"] and event["level"] and event["message"] for event in events)
+    assert "3 of 3 images there" in out
+
+
+def test_a_log_in_json_tells_mistakes_and_notes_of_the_job_as_events_too(command: Cli, tmp_path: Path) -> None:
+    code, out, err = command("run", write(tmp_path, prompts=[{"id": 3, "ids": 4}]), "--log-format", "json", "--json")
+    refused = json.loads(err)
+    assert (code, refused["event"], refused["level"], refused["exit_code"]) == (2, "run_refused", "error", 2)
+    assert refused["problems"]
+    assert json.loads(out)["exit_code"] == 2
+    (tmp_path / "list.txt").write_bytes("Café\n".encode("cp1252"))
+    _, _, err = command("run", write(tmp_path, prompts=[{"file": "list.txt"}]), "--log-format", "json")
+    assert json.loads(err.splitlines()[0])["event"] == "job_noted"
+
+
 def test_quiet_says_nothing_but_errors(command: Cli, job: Path, tmp_path: Path) -> None:
     assert command("run", job, "--quiet") == (0, "", "")
     code, out, err = command("run", tmp_path / "missing.yaml", "--quiet")

@@ -8,7 +8,25 @@ import termios
 import anyio
 import pytest
 
+from pipeline.events import EndpointNoted, ImageRecorded, KeyUnencrypted, PlanChanged, RunStarted
 from pipeline.listeners.progress import Mode, Progress, Waiting, mode_for
+from tests.listeners.records import record
+
+RUN = "run"
+
+
+def saved(progress: Progress, tokens: int | None, *, run: str = RUN) -> None:
+    """Tell of an image that a run has paid for and saved."""
+    progress(RunStarted(RUN, "job", "sandbox", 1))
+    progress(ImageRecorded(record("saved", tokens_used=tokens, client_request_id=f"{run}.key.000001")))
+
+
+def failed(progress: Progress) -> None:
+    progress(ImageRecorded(record("failed", cause="filtered")))
+
+
+def note(progress: Progress, text: str) -> None:
+    progress(EndpointNoted(text))
 
 
 class Clock:
@@ -81,7 +99,7 @@ def test_a_line_now_and_then_says_how_far_the_run_is() -> None:
     with Progress(1_200, mode="lines", stream=stream, clock=clock) as progress:
         for second in range(1, 91):
             clock.now = 100.0 + second
-            progress.saved(16_380)
+            saved(progress, 16_380)
     assert stream.getvalue().splitlines() == [
         "30/1,200 images, 60/min, 491.4k tokens, ETA 19 min 30 s",
         "60/1,200 images, 60/min, 982.8k tokens, ETA 19 min 0 s",
@@ -92,9 +110,9 @@ def test_a_line_now_and_then_says_how_far_the_run_is() -> None:
 def test_lines_tell_failures_and_no_time_left_once_all_is_done() -> None:
     clock, stream = Clock(), io.StringIO()
     with Progress(2, mode="lines", stream=stream, clock=clock, every=0.0) as progress:
-        progress.failed()
+        failed(progress)
         clock.now += 30
-        progress.saved(None)
+        saved(progress, None)
     assert stream.getvalue().splitlines() == [
         "1/2 images, 1 failed, ETA 0.0 s",
         "2/2 images, 4.0/min, 1 failed",
@@ -104,22 +122,22 @@ def test_lines_tell_failures_and_no_time_left_once_all_is_done() -> None:
 def test_notes_are_single_lines_and_no_line_ever_moves_the_cursor() -> None:
     stream = io.StringIO()
     with Progress(1, mode="lines", stream=stream) as progress:
-        progress.note("one\ntwo \x1b[31mred\r")
-        progress.saved(1)
+        note(progress, "one\ntwo \x1b[31mred\r")
+        saved(progress, 1)
     assert stream.getvalue() == "one\\ntwo \\x1b[31mred\\x0d\n"
 
 
 def test_quiet_is_quiet() -> None:
     stream = Terminal()
     with Progress(2, mode="quiet", stream=stream, every=0.0) as progress:
-        progress.note("a note")
-        progress.saved(5)
-        progress.failed()
+        note(progress, "a note")
+        saved(progress, 5)
+        failed(progress)
     assert stream.getvalue() == ""
 
 
 def test_without_a_stream_it_speaks_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    Progress(1, mode="lines").note("hello")
+    note(Progress(1, mode="lines"), "hello")
     assert capsys.readouterr() == ("", "hello\n")
 
 
@@ -129,9 +147,9 @@ def drawn(columns: int | None) -> list[str]:
     with Terminal(columns) as stream:
         with Progress(10_000, mode="bar", stream=stream, clock=clock) as progress:
             for _ in range(2_499):
-                progress.saved(16_380)
+                saved(progress, 16_380)
             clock.now += 120
-            progress.failed()
+            failed(progress)
             assert progress._bar is not None
             progress._bar.refresh()
         return shown(stream)
@@ -159,7 +177,7 @@ def test_the_bar_keeps_to_its_line_and_leaves_out_what_matters_least(columns: in
 def test_the_bar_begins_at_nothing_and_leaves_nothing_behind() -> None:
     with Terminal(80) as stream:
         with Progress(2, mode="bar", stream=stream) as progress:
-            progress.saved(1)
+            saved(progress, 1)
         assert re.fullmatch(r"0% +0/2 images", shown(stream)[0])
         assert re.search(r"\r {79}\r$", stream.getvalue())
 
@@ -167,13 +185,13 @@ def test_the_bar_begins_at_nothing_and_leaves_nothing_behind() -> None:
 def test_a_note_stands_in_a_line_of_its_own_above_the_bar() -> None:
     with Terminal(80) as stream:
         with Progress(2, mode="bar", stream=stream) as progress:
-            progress.note("the API asks for a pause\nof 17 s")
+            note(progress, "the API asks for a pause\nof 17 s")
         assert "\rthe API asks for a pause\\nof 17 s\n" in stream.getvalue()
 
 
 def test_the_bar_says_what_it_waits_for_and_promises_no_time() -> None:
     with Terminal(90) as stream, Progress(4, mode="bar", stream=stream) as progress:
-        progress.saved(1)
+        saved(progress, 1)
         progress.waiting = lambda: Waiting("waiting for the vendor's log, 10:41")
         progress.refresh()
         assert shown(stream)[-1].endswith("waiting for the vendor's log, 10:41")
@@ -189,8 +207,8 @@ def test_the_bar_says_what_it_waits_for_and_promises_no_time() -> None:
 def test_what_a_run_waits_for_is_the_last_thing_that_a_narrow_bar_leaves_out() -> None:
     with Terminal(60) as stream, Progress(400, mode="bar", stream=stream) as progress:
         progress.waiting = lambda: Waiting("the API asked for a pause, 0:17")
-        progress.failed()
-        progress.saved(126_000)
+        failed(progress)
+        saved(progress, 126_000)
         progress.refresh()
         assert shown(stream)[-1].endswith("2/400 images, the API asked for a pause, 0:17")
 
@@ -199,7 +217,7 @@ def test_nothing_is_waited_for_once_all_is_done() -> None:
     clock, stream = Clock(), io.StringIO()
     with Progress(1, mode="lines", stream=stream, clock=clock, every=0.0) as progress:
         progress.waiting = lambda: Waiting("anything")
-        progress.saved(None)
+        saved(progress, None)
     assert stream.getvalue() == "1/1 images\n"
 
 
@@ -230,7 +248,7 @@ def test_a_terminal_of_unknown_width_is_told_everything() -> None:
 def test_a_run_with_nothing_to_do_draws_no_bar_but_may_say_something() -> None:
     stream = Terminal()
     with Progress(0, mode="bar", stream=stream) as progress:
-        progress.note("all there")
+        note(progress, "all there")
     assert stream.getvalue() == "all there\n"
 
 
@@ -243,12 +261,36 @@ def test_a_run_goes_on_when_nobody_listens_any_more(mode: Mode, gone: str) -> No
         if progress._bar is not None:
             progress._bar.mininterval = 0
         stream.gone |= gone == "at a note"
-        progress.note("a note")
+        note(progress, "a note")
         stream.gone |= gone == "at a picture"
-        progress.saved(1)
+        saved(progress, 1)
         stream.gone = True
     stream.gone = False
     told = stream.getvalue()
     if gone != "at the end":
-        progress.note("another")
+        note(progress, "another")
     assert stream.getvalue() == told
+
+
+def test_what_an_earlier_run_has_paid_for_adds_nothing_to_the_tokens() -> None:
+    stream = io.StringIO()
+    with Progress(2, mode="lines", stream=stream, every=0.0) as progress:
+        saved(progress, 5, run="earlier")
+        saved(progress, 7)
+    assert "7 tokens" in stream.getvalue()
+
+
+def test_a_warning_is_called_so_and_what_matters_little_is_not_shown() -> None:
+    stream = io.StringIO()
+    with Progress(1, mode="lines", stream=stream) as progress:
+        progress(KeyUnencrypted("http://api.example.com"))
+        progress(PlanChanged(3))
+    assert stream.getvalue() == "warning: the key goes to http://api.example.com unencrypted; use https\n"
+
+
+def test_the_number_of_images_follows_the_plan() -> None:
+    stream = io.StringIO()
+    with Progress(1, mode="lines", stream=stream, every=0.0) as progress:
+        progress(PlanChanged(3))
+        failed(progress)
+    assert stream.getvalue().startswith("1/3 images")

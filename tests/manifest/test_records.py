@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.clock import utc_now
 from pipeline.errors import GiveUp
 from pipeline.ledger import Attempt, Ledger
-from pipeline.manifest.records import cost_of, manifest, record_of, share, utc_now
+from pipeline.manifest.records import cost_of, manifest, record_of, share
 from tests.ledger.rows import AT, RUN, attempt, failed_row, item, saved_row
 
 NOW = "2026-11-23T09:00:00.000Z"

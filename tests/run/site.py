@@ -11,8 +11,9 @@ from typing import Any
 import anyio
 
 from pipeline import Job, Record, Selection, Summary, load_job, run_async
+from pipeline.events import Event, Severity
 from pipeline.ledger import LedgerReader
-from pipeline.listeners.progress import Progress
+from pipeline.listeners.on_record import OnRecord
 from pipeline.manifest import file as manifest
 from sandbox import Behaviour, Fault, Sandbox
 
@@ -62,7 +63,7 @@ class Site:
         *prompts: Any,
         selection: Selection | None = None,
         environ: Mapping[str, str] | None = None,
-        on_record: Callable[[Record], None] | None = None,
+        on_record: OnRecord | None = None,
         stop_when: Callable[[], object] | None = None,
         stop_after: float = math.inf,
         note: Callable[[str], None] | None = None,
@@ -81,7 +82,7 @@ class Site:
             selection=selection,
             environ=given,
             on_record=on_record,
-            progress=None if note is None else lambda total: Noting(total, note),
+            listeners=[] if note is None else [lambda event: _pass_on(event, note)],
         )
         if stop_when is None and stop_after == math.inf:
             self.summary = await call()
@@ -129,22 +130,16 @@ class Site:
         return [path.read_bytes() for path in sorted(self.output.glob(".pipeline/replaced/*"))]
 
 
+def _pass_on(event: Event, note: Callable[[str], None]) -> None:
+    if event.severity >= Severity.INFO:
+        note(event.line)
+
+
 async def _tear_down(scope: anyio.CancelScope, when: Callable[[], object] | None, after: float) -> None:
     while when and not when():
         await anyio.sleep(0.005)
     await anyio.sleep(0 if after == math.inf else after)
     scope.cancel()
-
-
-class Noting(Progress):
-    """A display that passes on what is said."""
-
-    def __init__(self, total: int, note: Callable[[str], None]) -> None:
-        super().__init__(total, mode="quiet")
-        self._tell = note
-
-    def note(self, text: str) -> None:
-        self._tell(text)
 
 
 class VirtualTime:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline import Selection
+from pipeline.clock import utc
 from pipeline.ledger import Known
 from pipeline.limits.retry import FETCHES_WHEN_REFUSED
-from pipeline.manifest.records import utc
 from pipeline.model import Item
 from pipeline.plan.decision import Decision
 from pipeline.plan.planner import Planner

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from pipeline.errors import BudgetReached, Interrupted, StorageFailed
+from pipeline.events import Event, ImageRecorded, Severity
 from pipeline.generated import GeneratedImage
 from pipeline.ledger import Ledger
 from pipeline.limits import retry
@@ -42,6 +43,12 @@ class Bench:
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def hear(self, event: Event) -> None:
+        if isinstance(event, ImageRecorded):
+            self.records.append(event.record)
+        elif event.severity >= Severity.INFO:
+            self.notes.append(event.line)
+
     async def producer(self, base: str | None = None, **limits: Any) -> Producer:
         endpoint = Endpoint(base or self.sandbox.base, Key("sk-test"))
         return await wire(
@@ -52,8 +59,7 @@ class Bench:
             self.store,
             self.ledger,
             self.stop,
-            self.records.append,
-            self.notes.append,
+            self.hear,
             self.stack,
         )
 
