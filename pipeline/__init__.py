@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.version import __version__
 
 if TYPE_CHECKING:
-    from pipeline.commands.audit import Audit, audit
-    from pipeline.commands.plan import Plan, plan
-    from pipeline.commands.run import run, run_async
-    from pipeline.commands.status import Status, status
-    from pipeline.commands.verify import Verification, verify
     from pipeline.errors import PipelineError, StopRun, UsageError
     from pipeline.events import Event, Listener
+    from pipeline.inspection.account_audit import Audit, audit
+    from pipeline.inspection.forecast import Plan, plan
+    from pipeline.inspection.standing import Status, status
+    from pipeline.inspection.verification import Verification, verify
     from pipeline.job import expand
     from pipeline.job import load as load_job
     from pipeline.job.schema import schema as job_schema
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.plan.decision import Decision, Selection
     from pipeline.report.failures import Failure
     from pipeline.report.summary import MaybePaid, Summary
+    from pipeline.run.session import run, run_async
 
 
 __all__ = [
@@ -67,7 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Audit": "commands.audit",
+    "Audit": "inspection.account_audit",
     "Decision": "plan.decision",
     "Event": "events",
     "Failure": "report.failures",
@@ -77,23 +77,23 @@ _HOMES = {
     "Listener": "events",
     "MaybePaid": "report.summary",
     "PipelineError": "errors",
-    "Plan": "commands.plan",
+    "Plan": "inspection.forecast",
     "Record": "model",
     "Selection": "plan.decision",
-    "Status": "commands.status",
+    "Status": "inspection.standing",
     "StopRun": "errors",
     "Summary": "report.summary",
     "UsageError": "errors",
-    "Verification": "commands.verify",
-    "audit": "commands.audit",
+    "Verification": "inspection.verification",
+    "audit": "inspection.account_audit",
     "expand": "job",
     "job_schema": "job.schema:schema",
     "load_job": "job:load",
-    "plan": "commands.plan",
-    "run": "commands.run",
-    "run_async": "commands.run",
-    "status": "commands.status",
-    "verify": "commands.verify",
+    "plan": "inspection.forecast",
+    "run": "run.session",
+    "run_async": "run.session",
+    "status": "inspection.standing",
+    "verify": "inspection.verification",
 }
 
 

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pipeline.exit_codes import ExitCode
 from pipeline.model import Place
 
 
@@ -39,7 +40,7 @@ class PipelineError(Exception):
 class StopRun(PipelineError):
     """The run must end; what is in flight is finished and recorded first."""
 
-    exit_code: int = 1
+    exit_code: int = ExitCode.INCOMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class UsageError(StopRun):
         problems: Every mistake found, in the order of the file; empty when the message says it all.
     """
 
-    exit_code = 2
+    exit_code = ExitCode.WRONG_INPUT
 
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
@@ -76,45 +77,45 @@ class WrongEndpoint(UsageError):
 class KeyRefused(StopRun):
     """No key, a wrong key, or an account out of credit."""
 
-    exit_code = 3
+    exit_code = ExitCode.KEY_REFUSED
 
 
 class ProviderUnavailable(StopRun):
     """The provider can't be reached, or has refused everything for longer than `limits.patience`."""
 
-    exit_code = 5
+    exit_code = ExitCode.PROVIDER_UNAVAILABLE
 
 
 class StorageFailed(StopRun):
     """The output folder can't be written: disk full, no permission, an I/O error."""
 
-    exit_code = 6
+    exit_code = ExitCode.STORAGE_FAILED
 
 
 class BudgetReached(StopRun):
     """The next request might cost more than the budget has left."""
 
-    exit_code = 7
+    exit_code = ExitCode.BUDGET_REACHED
 
 
 class UnusableAnswers(StopRun):
     """Paid answers in a row, of different items, brought no usable picture: the next ones would not either."""
 
-    exit_code = 8
+    exit_code = ExitCode.UNUSABLE_ANSWERS
 
 
 class FolderLocked(StopRun):
     """Another run holds the output folder."""
 
-    exit_code = 11
+    exit_code = ExitCode.FOLDER_LOCKED
 
 
 class Interrupted(StopRun):
     """A signal asked the run to end. `exit_code` is 128 and its number: 130 after Ctrl-C, 143 after SIGTERM."""
 
-    exit_code = 130
+    exit_code: int = ExitCode.INTERRUPTED
 
-    def __init__(self, message: str, exit_code: int = 130) -> None:
+    def __init__(self, message: str, exit_code: int = ExitCode.INTERRUPTED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

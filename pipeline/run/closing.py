@@ -17,7 +17,7 @@ from pipeline.report.failures import RecordCounts
 from pipeline.report.summary import MaybePaid, Summary
 
 if TYPE_CHECKING:
-    from pipeline.commands.run import Run
+    from pipeline.run.session import Run
 
 
 def close(

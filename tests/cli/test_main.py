@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli import grammar, main
 from pipeline.output.local import OutputFolder
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -393,7 +393,7 @@ def test_a_mistake_of_the_program_is_one_line_and_no_traceback(
     def broken(*_: object) -> None:
         raise ExceptionGroup("tasks", [LookupError("sk-secret")])
 
-    monkeypatch.setattr(main, "_load", broken)
+    monkeypatch.setattr(grammar, "parse", broken)
     code, _, err = command("run", job)
     assert code == 1
     assert "mistake in the program (LookupError at test_main.py:" in err
@@ -415,5 +415,5 @@ def test_ctrl_c_while_the_job_is_read_ends_quietly(command: Cli, job: Path, monk
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main, "_load", interrupted)
+    monkeypatch.setattr("pipeline.arguments.job.load", interrupted)
     assert command("run", job) == (130, "", "interrupted\n")

@@ -33,7 +33,7 @@ from yarl import URL
 
 from pipeline import Record
 from pipeline import job as jobfile
-from pipeline.cli.main import parser
+from pipeline.cli.grammar import parser
 from pipeline.download.address import checked
 from pipeline.errors import DownloadBroken, GiveUp, StorageFailed, UsageError
 from pipeline.generated import GeneratedImage

@@ -6,7 +6,7 @@ from pipeline import Selection
 from pipeline.report.failures import SHOWN, Failure, RecordCounts, failure_lines
 from pipeline.report.summary import Summary
 from sandbox import Behaviour, Fault
-from tests.commands.test_reports import record
+from tests.inspection.test_reports import record
 from tests.run.site import Site
 
 SUMMARY = Summary(job="site", endpoint="aimlapi", output="out", manifest="out/manifest.jsonl")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import Selection, Summary, load_job, run, run_async
-from pipeline.commands.plan import plan
 from pipeline.errors import KeyRefused
+from pipeline.inspection.forecast import plan
 from pipeline.plan.decision import Decision, Reason
 from sandbox import Sandbox
 from tests.run.site import KEY, Site

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import Summary
-from pipeline.commands.status import status
+from pipeline.inspection.standing import status
 from tests.run.ledgers import change, ledger_of
 from tests.run.site import PRICE, Site, faults
 from tests.run.vendor import Row, Vendor, moment, moved, selling

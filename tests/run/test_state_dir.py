@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline import Job, status, verify
-from pipeline.commands.plan import Plan, plan
 from pipeline.errors import FolderLocked, StorageFailed, UsageError
+from pipeline.inspection.forecast import Plan, plan
 from pipeline.ledger import Ledger
 from pipeline.output.local import OutputFolder, lock
 from pipeline.plan.decision import Selection

@@ -12,8 +12,8 @@ import anyio.to_thread
 import pytest
 
 from pipeline import Record, Selection, verify
-from pipeline.commands.plan import plan
 from pipeline.errors import StorageFailed
+from pipeline.inspection.forecast import plan
 from pipeline.ledger import Ledger
 from pipeline.manifest import file as manifest
 from pipeline.output.local import inspect

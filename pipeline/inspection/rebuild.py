@@ -1,12 +1,11 @@
 """`manifest`: the manifest as the ledger has it, printed, or written anew."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from pipeline import job as jobfile
-from pipeline import settings, streams
+from pipeline import settings
 from pipeline.errors import UsageError
 from pipeline.ledger import LedgerReader
 from pipeline.manifest import file as manifest
@@ -35,8 +34,12 @@ class Rebuilt:
         return [f"{self.manifest}: {plural(self.images, 'line')} written, {grouped(self.saved)} of saved images"]
 
 
-def rebuild(job: Job) -> Rebuilt:
+def rebuild(job: Job, environ: Mapping[str, str]) -> Rebuilt:
     """Write the manifest anew from the ledger: to the byte what the last run wrote, if nothing has changed since.
+
+    Args:
+        job: The job.
+        environ: Where the base URL is looked up.
 
     Raises:
         FolderLocked: A run holds the folder.
@@ -48,7 +51,7 @@ def rebuild(job: Job) -> Rebuilt:
 
     def counting(ledger: LedgerReader) -> Iterator[Record]:
         nonlocal saved, images
-        for record in rows(job, ledger):
+        for record in _records(job, ledger, environ):
             images += 1
             saved += record.status == "saved"
             yield record
@@ -58,8 +61,12 @@ def rebuild(job: Job) -> Rebuilt:
     return Rebuilt(str(path), images, saved)
 
 
-def show(job: Job) -> None:
-    """Print the manifest as the ledger has it, line by line; nothing is written and no lock is needed.
+def shown(job: Job, environ: Mapping[str, str]) -> Iterator[Record]:
+    """The manifest as the ledger has it, record by record; nothing is written and no lock is needed.
+
+    Args:
+        job: The job.
+        environ: Where the base URL is looked up.
 
     Raises:
         StorageFailed: The ledger can't be read.
@@ -67,15 +74,13 @@ def show(job: Job) -> None:
     """
     _require(job)
     with LedgerReader(ledger_path(job.output, job.state_dir)) as ledger:
-        for line in map(manifest.to_line, rows(job, ledger)):
-            if not streams.out_bytes(line):
-                return
+        yield from _records(job, ledger, environ)
 
 
-def rows(job: Job, ledger: LedgerReader) -> Iterator[Record]:
-    """The manifest's lines by the ledger and the files that are there."""
+def _records(job: Job, ledger: LedgerReader, environ: Mapping[str, str]) -> Iterator[Record]:
+    """The manifest's records by the ledger and the files that are there."""
     items = partial(jobfile.expand, job)
-    endpoint = settings.resolve(job.endpoint, os.environ)
+    endpoint = settings.resolve(job.endpoint, environ)
     absent = planner(job, ledger, endpoint, Selection()).absent(items())
     return records.manifest(items(), ledger, absent)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import Selection, load_job
-from pipeline.commands.plan import Plan, decision_dict, decision_lines, plan
+from pipeline.inspection.forecast import Plan, decision_dict, decision_lines, plan
 from pipeline.ledger import LedgerReader
 from pipeline.ledger.reading import AT_ONCE
 from pipeline.plan.decision import Decision, Reason

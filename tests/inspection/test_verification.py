@@ -7,8 +7,8 @@ import pytest
 
 from pipeline import Selection
 from pipeline.cli.main import main
-from pipeline.commands.verify import verify
 from pipeline.errors import UsageError
+from pipeline.inspection.verification import verify
 from pipeline.picture import decoding, worker
 from tests.picture.samples import EOI, IEND, SOI, SOS, chunk, frame, header, png
 from tests.picture.test_decoding import script

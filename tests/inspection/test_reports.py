@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.commands.status import status
-from pipeline.commands.verify import verify
+from pipeline.inspection.standing import status
+from pipeline.inspection.verification import verify
 from pipeline.manifest import file as manifest
 from pipeline.model import Record
 from pipeline.output.local import OutputFolder

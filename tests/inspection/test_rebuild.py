@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands.rebuild import rebuild, show
 from pipeline.errors import FolderLocked, UsageError
+from pipeline.inspection.rebuild import rebuild, shown
+from pipeline.manifest.file import to_line
 from pipeline.output.local import OutputFolder
 from pipeline.plan.decision import Selection
 from sandbox import Behaviour, Fault, Sandbox
@@ -38,23 +39,20 @@ def bytes_of(site: Site) -> bytes:
     ],
     ids=["saved", "refused", "not downloaded", "lost", "budget", "limit"],
 )
-async def test_a_manifest_is_rebuilt_to_the_byte(
-    site: Site, behaviour: Behaviour, more: dict[str, Any], capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
+async def test_a_manifest_is_rebuilt_to_the_byte(site: Site, behaviour: Behaviour, more: dict[str, Any]) -> None:
     site.sandbox.behaviour = behaviour
     await site.run(*(f"Fox {n}" for n in range(4)), **more)
     written = bytes_of(site)
-    show(site.load())
-    assert capsysbinary.readouterr().out == written
+    assert b"".join(map(to_line, shown(site.load(), {}))) == written
     (site.output / "manifest.jsonl").write_bytes(b"{}\n")
-    assert rebuild(site.load()).images == 4
+    assert rebuild(site.load(), {}).images == 4
     assert bytes_of(site) == written
 
 
 async def test_a_file_that_has_gone_since_is_not_called_saved(site: Site) -> None:
     await site.run("A fox", "A crow")
     next(site.output.glob("a-fox*")).unlink()
-    found = rebuild(site.load())
+    found = rebuild(site.load(), {})
     assert (found.images, found.saved) == (2, 1)
     assert site.records()[0].cause == "pending"
 
@@ -64,34 +62,28 @@ async def test_a_partial_run_and_its_rebuilt_manifest_agree_about_a_file_that_is
     next(site.output.glob("a-fox*")).unlink()
     await site.run("A fox", "A crow", "A hare", selection=Selection(only=("a-hare*",)))
     written = bytes_of(site)
-    rebuild(site.load())
+    rebuild(site.load(), {})
     assert bytes_of(site) == written
 
 
-async def test_pictures_of_a_sandbox_in_the_place_of_the_real_api_are_there_for_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pictures_of_a_sandbox_in_the_place_of_the_real_api_are_there_for_it(site: Site) -> None:
     environ = {"AIML_API_BASE": site.sandbox.base, "AIML_API_KEY": "any"}
     await site.run("A fox", endpoint="aimlapi", environ=environ)
     written = bytes_of(site)
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    rebuild(site.load())
+    rebuild(site.load(), environ)
     assert bytes_of(site) == written
 
 
 async def test_without_a_ledger_there_is_nothing_to_make_it_from(site: Site) -> None:
-    for command in (rebuild, show):
-        with pytest.raises(UsageError, match="run the job first"):
-            command(site.load("A fox"))
+    with pytest.raises(UsageError, match="run the job first"):
+        rebuild(site.load("A fox"), {})
+    with pytest.raises(UsageError, match="run the job first"):
+        next(shown(site.load("A fox"), {}))
 
 
-async def test_a_folder_in_use_is_left_alone_but_may_be_looked_at(
-    site: Site, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
+async def test_a_folder_in_use_is_left_alone_but_may_be_looked_at(site: Site) -> None:
     await site.run("A fox")
     with OutputFolder(site.output):
         with pytest.raises(FolderLocked):
-            rebuild(site.load())
-        show(site.load())
-    assert capsysbinary.readouterr().out == bytes_of(site)
+            rebuild(site.load(), {})
+        assert b"".join(map(to_line, shown(site.load(), {}))) == bytes_of(site)

@@ -9,8 +9,8 @@ import anyio.to_thread
 import pytest
 
 from pipeline import Audit, audit
-from pipeline.commands.status import status
 from pipeline.errors import KeyRefused, ProviderUnavailable, UsageError
+from pipeline.inspection.standing import status
 from sandbox import Behaviour, Fault, Sandbox
 from tests.run.ledgers import change
 from tests.run.site import KEY, PRICE, Site, faults

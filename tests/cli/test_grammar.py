@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.arguments import WrongArguments, parse, program
+from pipeline.arguments.invocation import program
+from pipeline.arguments.parser import WrongArguments
 from pipeline.cli import main
+from pipeline.cli.grammar import parse
 
 
 @pytest.mark.parametrize(
