@@ -12,6 +12,7 @@ import pytest
 import pipeline
 from pipeline import Decision, Job, Plan, Record, load_job, run, run_async, status, verify
 from pipeline.events import Event
+from tests.policies import QUICK
 from tests.run.conftest import site
 from tests.run.site import KEY, Site
 
@@ -88,7 +89,7 @@ async def test_what_a_coroutine_function_raises_is_raised_by_the_run_and_nothing
 async def test_a_listener_hears_of_each_step_of_a_picture_in_its_order(site: Site) -> None:
     heard: list[Event] = []
     job = site.load("A fox")
-    await run_async(job, environ={"AIML_API_KEY": KEY}, listeners=[heard.append])
+    await run_async(job, environ={"AIML_API_KEY": KEY}, listeners=[heard.append], policy=QUICK)
     assert [event.name for event in heard] == [
         "run_started",
         "request_sent",

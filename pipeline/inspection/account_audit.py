@@ -14,6 +14,7 @@ from pipeline import settings
 from pipeline.errors import ProviderUnavailable, UsageError
 from pipeline.http import sessions
 from pipeline.ledger import Attempt, CostBreakdown, LedgerReader
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.model import CREDITS_PER_USD, Job
 from pipeline.providers.aimlapi.account import Account, Logged, NoAnswer, NoLog
 from pipeline.report.charges import Label, Unrecorded
@@ -129,12 +130,13 @@ class Audit:
             yield f"  and {grouped(len(self.differences) - SHOWN)} more differences"
 
 
-def audit(job: Job, environ: Mapping[str, str] | None = None) -> Audit:
+def audit(job: Job, environ: Mapping[str, str] | None = None, policy: Policy = STANDARD) -> Audit:
     """Compare everything that this job's runs have asked of its endpoint with the vendor's log.
 
     Args:
         job: The job, from `load_job`.
         environ: Where the key and the base URL are looked up; the process's environment by default.
+        policy: How much of the log is read, and how fast.
 
     Raises:
         KeyRefused: There is no key, or the API refuses it.
@@ -142,10 +144,10 @@ def audit(job: Job, environ: Mapping[str, str] | None = None) -> Audit:
         StorageFailed: The ledger can't be read.
         UsageError: No run has asked this endpoint yet, or it has no log.
     """
-    return anyio.run(partial(_audit, job, os.environ if environ is None else environ))
+    return anyio.run(partial(_audit, job, os.environ if environ is None else environ, policy))
 
 
-async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
+async def _audit(job: Job, environ: Mapping[str, str], policy: Policy) -> Audit:
     endpoint = settings.resolve(job.endpoint, environ)
     endpoint.require_key()
     base = endpoint.base_or_sandbox
@@ -155,7 +157,7 @@ async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
         endpoint, _ = await start(endpoint, job.output / STATE / "sandbox", stack)
         network = settings.network(environ, job.proxy, job.user_agent)
         session = await stack.enter_async_context(sessions.api_session(concurrency=1, timeout=60.0, network=network))
-        account, log = Account(session, endpoint), _Log(ledger)
+        account, log = Account(session, endpoint, policy), _Log(ledger)
         await log.read(account, None if span is None else span[0])
         strange = log.of_job(job)
         if span is None and not strange:
@@ -164,7 +166,7 @@ async def _audit(job: Job, environ: Mapping[str, str]) -> Audit:
             )
         found = Audit(job.endpoint)
         with ledger.snapshot():
-            _compare(found, ledger, base, log, account, billing_lag_of(job.limits, base))
+            _compare(found, ledger, base, log, account, billing_lag_of(job.limits, base, policy))
         _add_unrecorded(found, ledger, log, strange)
         return found
 

@@ -7,17 +7,8 @@ from collections.abc import Callable
 import anyio
 
 from pipeline.errors import NotSent, ProviderUnavailable, Unavailable
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.text import duration
-
-THRESHOLD = 5
-"""Failures in a row, of at least two items, after which it is no longer an item's own bad luck."""
-
-PROBE_EVERY = (30.0, 60.0)
-"""Seconds from one probe to the next: anything between, so that many clients do not come at once."""
-
-
-TOLD_EVERY = 300.0
-"""Seconds after which an outage that goes on is told of again."""
 
 
 class CircuitBreaker:
@@ -26,14 +17,14 @@ class CircuitBreaker:
     def __init__(
         self,
         patience: float,
+        policy: Policy = STANDARD,
         *,
-        probe_every: tuple[float, float] = PROBE_EVERY,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         """`patience`: seconds of an outage after which the run gives up."""
         self._patience = patience
-        self._probe_every = probe_every
+        self._policy = policy
         self._clock = clock
         self._rng = rng or random.Random()
         self._failures = 0
@@ -77,7 +68,7 @@ class CircuitBreaker:
                     "everything so far is recorded, the next run goes on from here"
                 )
             if now >= self._next_probe:
-                self._next_probe = now + self._rng.uniform(*self._probe_every)
+                self._next_probe = now + self._rng.uniform(*self._policy.probe_every)
                 return False
             waited = True
             with anyio.move_on_after(min(self._next_probe, give_up) - now):
@@ -103,13 +94,13 @@ class CircuitBreaker:
         self._failures += 1
         if len(self._items) < 2:
             self._items.add(item)
-        opens = self._since is None and self._failures >= THRESHOLD and len(self._items) > 1
+        opens = self._since is None and self._failures >= self._policy.outage_failures and len(self._items) > 1
         now = self._clock()
         if opens:
             self._since = self._told = now
-            self._next_probe = now + self._rng.uniform(*self._probe_every)
+            self._next_probe = now + self._rng.uniform(*self._policy.probe_every)
         error.counted = self._since is None
-        if self._since is not None and now - self._told >= TOLD_EVERY:
+        if self._since is not None and now - self._told >= self._policy.outage_told_every:
             self._told = now
             return True
         return opens

@@ -24,37 +24,9 @@ from pipeline.errors import (
     TryAgain,
     Unavailable,
 )
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.model import Limits
 from pipeline.text import duration
-
-BACKOFF_BASE = 1.0
-"""Seconds that the first backoff may take, at most; each further one may take twice as long."""
-
-BACKOFF_CAP = 60.0
-"""Seconds that any backoff may take, at most."""
-
-FETCHES = 6
-"""Downloads of one picture, at most."""
-
-FETCHES_WHEN_REFUSED = 3
-"""Downloads of one picture in a row when its server refuses it (403, 404 …)."""
-
-FRESH_PATIENCE = 600.0
-"""Seconds for which a run waits for a picture that it has paid for and that its server does not have yet: servers
-behind a cache have been seen to need 150 s."""
-
-URL_LIFETIME = 7 * 86_400.0
-"""Seconds after which a refusal of a URL that does not say when it ends is believed: the longest that the known
-services keep one."""
-
-TOKENS = 10.0
-"""Retries that a run may make at once, whatever its successes."""
-
-TOKENS_A_SUCCESS = 0.1
-"""Retries that each success pays for: by and by they are a tenth of the requests."""
-
-TOKEN_EVERY = 5.0
-"""Seconds in which one more retry comes by itself, so that a run whose last requests all fail still ends."""
 
 _CHANCE = random.Random()
 
@@ -64,12 +36,12 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def full_jitter(number: int, rng: random.Random) -> float:
+def full_jitter(number: int, rng: random.Random, policy: Policy = STANDARD) -> float:
     """Seconds to wait after failure `number`, counted from 1: anything from 0 to an exponentially growing bound.
 
     Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     """
-    return rng.uniform(0.0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(number - 1, 16)))
+    return rng.uniform(0.0, min(policy.backoff_cap, policy.backoff_base * 2.0 ** min(number - 1, 16)))
 
 
 class _History:
@@ -78,8 +50,9 @@ class _History:
     Tenacity tells of each one first (`after`); `wait` and `stop` change nothing, so their order does not matter.
     """
 
-    def __init__(self, limits: Limits, rng: random.Random, clock: Clock) -> None:
+    def __init__(self, limits: Limits, policy: Policy, rng: random.Random, clock: Clock) -> None:
         self._limits = limits
+        self._policy = policy
         self._rng = rng
         self._clock = clock
         self._counted = 0
@@ -127,7 +100,7 @@ class _History:
         if isinstance(error, RateLimited):
             return 0.0
         asked = error.retry_after if isinstance(error, Unavailable) else None
-        return max(full_jitter(max(self._counted, 1), self._rng), asked or 0.0)
+        return max(full_jitter(max(self._counted, 1), self._rng, self._policy), asked or 0.0)
 
 
 class RetryBudget:
@@ -138,8 +111,9 @@ class RetryBudget:
     also come back with time.
     """
 
-    def __init__(self, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
-        self._tokens = TOKENS
+    def __init__(self, policy: Policy = STANDARD, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
+        self._policy = policy
+        self._tokens = policy.retry_tokens
         self._at = clock()
         self._clock = clock
         self._sleep = sleep
@@ -147,21 +121,21 @@ class RetryBudget:
 
     def succeeded(self) -> None:
         """A request went well."""
-        self._tokens = min(TOKENS, self._tokens + TOKENS_A_SUCCESS)
+        self._tokens = min(self._policy.retry_tokens, self._tokens + self._policy.retry_tokens_a_success)
 
     async def turn(self) -> None:
         """Wait until something may be tried again, first come first served."""
         async with self._line:
             self._refill()
             while self._tokens < 1.0:
-                await self._sleep((1.0 - self._tokens) * TOKEN_EVERY)
+                await self._sleep((1.0 - self._tokens) * self._policy.retry_token_every)
                 self._refill()
             self._tokens -= 1.0
 
     def _refill(self) -> None:
         now = self._clock()
         self._at, elapsed = now, now - self._at
-        self._tokens = min(TOKENS, self._tokens + elapsed / TOKEN_EVERY)
+        self._tokens = min(self._policy.retry_tokens, self._tokens + elapsed / self._policy.retry_token_every)
 
 
 class Attempts:
@@ -192,7 +166,12 @@ class Attempts:
 
 
 def asking(
-    limits: Limits, *, sleep: Sleep, rng: random.Random | None = None, clock: Clock = time.monotonic
+    limits: Limits,
+    policy: Policy = STANDARD,
+    *,
+    sleep: Sleep,
+    rng: random.Random | None = None,
+    clock: Clock = time.monotonic,
 ) -> Attempts:
     """The attempts of one request to the API; the last error is raised when no more are to be made.
 
@@ -210,7 +189,7 @@ def asking(
     """
 
     def rules() -> AsyncRetrying:
-        history = _History(limits, rng or random.Random(), clock)
+        history = _History(limits, policy, rng or random.Random(), clock)
         return AsyncRetrying(
             retry=retry_if_exception(_asked_again),
             after=history.after,
@@ -227,7 +206,7 @@ def _asked_again(error: BaseException) -> bool:
     return isinstance(error, TryAgain) and not isinstance(error, MaybeBilled)
 
 
-def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> Attempts:
+def fetching(policy: Policy = STANDARD, *, sleep: Sleep, rng: random.Random | None = None) -> Attempts:
     """The attempts of one download in a row: a GET costs nothing, so there are more of them.
 
     A server that refuses is not asked as often as one that fails: what it says now it will say in a second. Whether
@@ -241,12 +220,12 @@ def fetching(*, sleep: Sleep, rng: random.Random | None = None) -> Attempts:
         refused = refused + 1 if isinstance(error, DownloadBroken) and error.refused else 0
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= FETCHES or refused >= FETCHES_WHEN_REFUSED
+        return state.attempt_number >= policy.fetches or refused >= policy.fetches_when_refused
 
     def wait(state: RetryCallState) -> float:
         error = _error(state)
         asked = error.retry_after if isinstance(error, DownloadBroken) else None
-        return max(full_jitter(state.attempt_number, rng or _CHANCE), min(asked or 0.0, BACKOFF_CAP))
+        return max(full_jitter(state.attempt_number, rng or _CHANCE, policy), min(asked or 0.0, policy.backoff_cap))
 
     def rules() -> AsyncRetrying:
         return AsyncRetrying(
@@ -261,16 +240,16 @@ def once() -> Attempts:
     return Attempts(lambda _: False, AsyncRetrying)
 
 
-def waits_for_fresh(*, rng: random.Random | None = None) -> Iterator[float]:
+def waits_for_fresh(policy: Policy = STANDARD, *, rng: random.Random | None = None) -> Iterator[float]:
     """Seconds from one try to the next of a picture that is paid for and not there yet: ever longer, up to a minute.
 
-    They add up to `FRESH_PATIENCE`.
+    They add up to `policy.fresh_patience`.
     """
-    left, step = FRESH_PATIENCE, BACKOFF_BASE * 4
+    left, step = policy.fresh_patience, policy.backoff_base * 4
     while left > 0:
         pause = min((rng or _CHANCE).uniform(0.5, 1.0) * step, left)
         yield pause
-        left, step = left - pause, min(step * 2, BACKOFF_CAP)
+        left, step = left - pause, min(step * 2, policy.backoff_cap)
 
 
 def _error(state: RetryCallState) -> BaseException:

@@ -16,6 +16,7 @@ from pipeline.http.transport import PATH, Transport
 from pipeline.ledger import Ledger
 from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.budget import Budget, RetryPaidBudget, cap_of
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from pipeline.limits.stop import StopSignal
 from pipeline.limits.unusable import UnusableStreak
@@ -28,7 +29,7 @@ from pipeline.providers.aimlapi.account import Account
 from pipeline.run.attempt import Asker
 from pipeline.run.billing_log import BillingLog
 from pipeline.run.item import Producer
-from pipeline.run.reconcile import SETTLE, SETTLE_IN_SANDBOX, Reconciler
+from pipeline.run.reconcile import Reconciler
 from pipeline.settings import SANDBOX, Endpoint
 
 
@@ -43,6 +44,7 @@ async def wire(
     tell: Listener,
     stack: AsyncExitStack,
     check: str = "structure",
+    policy: Policy = STANDARD,
 ) -> Producer:
     """A producer for one run; what it needs is closed by `stack`. `planned`: tokens that the whole run would cost.
 
@@ -65,16 +67,17 @@ async def wire(
         tell(KeyUnencrypted(endpoint.base))
     https_only = endpoint.base.startswith("https:")
     budget = Budget(cap_of(limits))
-    account, billing_lag = Account(api, endpoint), billing_lag_of(limits, base)
+    account, billing_lag = Account(api, endpoint, policy), billing_lag_of(limits, base, policy)
     reconciler = Reconciler(
         ledger=ledger,
         stop=stop,
-        billing_log=BillingLog(base, ledger, account, budget, limits.request_timeout, tell, billing_lag),
+        billing_log=BillingLog(base, ledger, account, budget, limits.request_timeout, tell, billing_lag, policy),
         lost_budget=RetryPaidBudget(limits.retry_paid_budget_usd, planned, dear=catalogue.dearest),
         tell=tell,
         billing_lag=billing_lag,
         on_unknown_outcome=limits.on_unknown_outcome,
         patience=limits.patience,
+        policy=policy,
     )
     asker = Asker(
         run=run,
@@ -84,13 +87,14 @@ async def wire(
         budget=budget,
         rate=RateLimiter(limits.requests_per_minute),
         concurrency=ConcurrencyLimiter(limits.concurrency, adaptive=limits.requests_per_minute is None),
-        breaker=CircuitBreaker(limits.patience),
+        breaker=CircuitBreaker(limits.patience, policy),
         client=Transport(api, endpoint),
         base=endpoint.base,
         free_bytes=store.free_bytes,
         tell=tell,
         server=account.server,
         unusable=UnusableStreak(limits.unusable_answers),
+        policy=policy,
     )
     return Producer(
         asker=asker,
@@ -102,6 +106,7 @@ async def wire(
         fetch_slots=anyio.Semaphore(limits.downloads, fast_acquire=True),
         reconciler=reconciler,
         tell=tell,
+        policy=policy,
     )
 
 
@@ -124,11 +129,11 @@ def _decode(stack: AsyncExitStack) -> Decode:
     return decode
 
 
-def billing_lag_of(limits: Limits, base: str) -> float:
+def billing_lag_of(limits: Limits, base: str, policy: Policy = STANDARD) -> float:
     """Seconds from sending a request until it is in the vendor's log if it was billed."""
     if limits.billing_lag is not None:
         return limits.billing_lag
-    return SETTLE_IN_SANDBOX if base == SANDBOX else SETTLE
+    return policy.billing_lag_in_sandbox if base == SANDBOX else policy.billing_lag
 
 
 async def start(endpoint: Endpoint, state: Path, stack: AsyncExitStack) -> tuple[Endpoint, Callable[[str], str]]:

@@ -42,6 +42,7 @@ from pipeline.limits import retry
 from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.budget import Budget
 from pipeline.limits.idle_timeouts import CUTS, IdleTimeoutDetector
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.limits.unusable import UnusableStreak
@@ -50,12 +51,6 @@ from pipeline.providers import catalogue
 from pipeline.providers.aimlapi.verdict import AnswerContext, speaks, verdict
 from pipeline.run.receipt import Receipts
 from pipeline.run.stats import Reservation, RunStats
-
-REPEAT = 60.0
-"""Seconds for which a person is not told again of a pause."""
-
-ROOM = 64 * 1024 * 1024
-"""Bytes that must be free before a request is sent: what is paid for must find a place."""
 
 
 @dataclass(slots=True)
@@ -67,6 +62,7 @@ class Asker:
         base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
         free_bytes: Bytes that the output folder can still take.
         tell: Listens to what happens.
+        policy: How failures and the disk are treated.
         unusable: Ends the run when its paid answers bring no usable picture, again and again.
         tally: What has been asked for and paid.
         server: The server's clock, kept beside each attempt.
@@ -84,16 +80,19 @@ class Asker:
     base: str
     free_bytes: Callable[[], int]
     tell: Listener
-    retries: retry.RetryBudget = field(default_factory=retry.RetryBudget)
+    policy: Policy = STANDARD
+    retries: retry.RetryBudget = field(init=False)
     stats: RunStats = field(default_factory=RunStats)
     server: ServerClock = field(default_factory=ServerClock)
     unusable: UnusableStreak = field(default_factory=lambda: UnusableStreak(Limits().unusable_answers))
-    _cuts: IdleTimeoutDetector = field(default_factory=IdleTimeoutDetector)
+    _cuts: IdleTimeoutDetector = field(init=False)
     _quiet_until: float = 0.0
     _receipts: Receipts = field(init=False)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
+        self.retries = retry.RetryBudget(self.policy)
+        self._cuts = IdleTimeoutDetector(self.policy)
         self._receipts = Receipts(self.ledger, self.stop, self.stats, self.unusable, self.base)
 
     async def ask(self, item: Item, indexes: Sequence[int]) -> list[PaidImage]:
@@ -108,7 +107,7 @@ class Asker:
             StopRun: The run must end; where the API said so, the stop is requested already.
         """
         try:
-            return await retry.asking(self.limits, sleep=self._back_off)(self._attempt, item, indexes)
+            return await retry.asking(self.limits, self.policy, sleep=self._back_off)(self._attempt, item, indexes)
         except MaybeBilled:
             raise
         except TryAgain as error:
@@ -156,10 +155,10 @@ class Asker:
         Raises:
             StorageFailed: The disk is nearly full.
         """
-        free = self.free_bytes()
-        if free < ROOM:
+        free, keep = self.free_bytes(), self.policy.free_bytes
+        if free < keep:
             raise StorageFailed(
-                f"the output folder's disk has only {free / 1e6:,.0f} MB left, and {ROOM / 1e6:,.0f} MB are kept free "
+                f"the output folder's disk has only {free / 1e6:,.0f} MB left, and {keep / 1e6:,.0f} MB are kept free "
                 "for what is under way: nothing more is asked for; free some space, then run again"
             )
 
@@ -293,7 +292,7 @@ class Asker:
     def _paused(self, error: RateLimited, seconds: float) -> None:
         now = anyio.current_time()
         if seconds >= 1 and now >= self._quiet_until:
-            self._quiet_until = now + max(seconds, REPEAT)
+            self._quiet_until = now + max(seconds, self.policy.pause_told_every)
             self.tell(PauseAsked(seconds, str(error)))
 
     def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:

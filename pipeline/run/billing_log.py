@@ -9,6 +9,7 @@ from pipeline.clock import utc, utc_now
 from pipeline.events import BillingLogMissing, ChargesUnreadable, ChargesUnrecorded, EarlierRunsUnresolved, Listener
 from pipeline.ledger import Ledger
 from pipeline.limits.budget import Budget
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.model import Item
 from pipeline.providers.aimlapi.account import Account, NoAnswer, NoLog, TooLong
 from pipeline.report.charges import Unrecorded
@@ -46,6 +47,7 @@ class BillingLog:
         request_timeout: Seconds that a request may take: so long after it was sent it may have been booked.
         tell: Listens to what happens.
         billing_lag: Seconds after which a request is in the log if it was billed.
+        policy: How much of the log is read.
         unknown_to_ledger: Charges for this job's images that were found before anything was bought.
     """
 
@@ -56,6 +58,7 @@ class BillingLog:
     request_timeout: float
     tell: Listener
     billing_lag: float = 0.0
+    policy: Policy = STANDARD
     unknown_to_ledger: Unrecorded | None = None
 
     async def catch_up(self, billing_lag: float) -> None:
@@ -95,7 +98,7 @@ class BillingLog:
             return
         lag = self.billing_lag + self.request_timeout + MARGIN
         try:
-            self.unknown_to_ledger = await unrecorded(self.account, self.ledger, self.base, items, lag)
+            self.unknown_to_ledger = await unrecorded(self.account, self.ledger, self.base, items, lag, self.policy)
         except NoLog:
             return
         except NoAnswer as error:

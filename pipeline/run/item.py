@@ -20,6 +20,7 @@ from pipeline.events import ImageFailed, ImageRecorded, Listener, OutcomeUnknown
 from pipeline.http.signed_urls import expires_at
 from pipeline.ledger import ImageRow, Ledger
 from pipeline.limits import retry
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.manifest.records import cost_of, record_of
 from pipeline.model import CREDITS_PER_USD, Item, PaidImage, Request, SavedImage, UnresolvedAttempt
@@ -41,6 +42,7 @@ class Producer:
         fetch_slots: Downloads in flight at once.
         reconciler: Finds out about what may have been billed without an answer.
         tell: Listens to what happens.
+        policy: How often and how long pictures are fetched.
         fetched_again: Images that had been saved by an earlier run, and were only brought back.
         not_remade: Images that were to be made again and could not be; the old ones are still there.
         later: Where pictures that are paid for and not there yet are waited for; the run ends after them.
@@ -55,6 +57,7 @@ class Producer:
     fetch_slots: anyio.Semaphore
     reconciler: Reconciler
     tell: Listener
+    policy: Policy = STANDARD
     fetched_again: int = 0
     not_remade: int = 0
     later: TaskGroup | None = None
@@ -127,7 +130,7 @@ class Producer:
         a task of its own, so that whoever called can go on.
         """
         async with self._stopping_at_once():
-            outcome = await self._fetch(paid, retry.fetching(sleep=anyio.sleep))
+            outcome = await self._fetch(paid, retry.fetching(self.policy, sleep=anyio.sleep))
             if isinstance(outcome, DownloadBroken) and outcome.refused and paid.fresh and not self._is_dead(paid):
                 self._unusable(paid, "download")
                 assert self.later is not None
@@ -139,7 +142,7 @@ class Producer:
         """Try a picture that is not there yet for some minutes more, as long as the run goes on."""
         async with self._stopping_at_once():
             with suppress(RunStopping):
-                for pause in retry.waits_for_fresh():
+                for pause in retry.waits_for_fresh(self.policy):
                     with self.stop.interruptible():
                         await anyio.sleep(pause)
                     outcome = await self._fetch(paid, retry.once())
@@ -210,7 +213,7 @@ class Producer:
     def _is_dead(self, paid: PaidImage) -> bool:
         """Whether no URL of a picture can be good any more: by what it says itself, else by its age."""
         now = time.time()
-        by_age = seconds_of(paid.paid_at) + retry.URL_LIFETIME if paid.paid_at else math.inf
+        by_age = seconds_of(paid.paid_at) + self.policy.url_lifetime if paid.paid_at else math.inf
         for url in filter(None, (paid.image.url, *paid.image.more_urls)):
             until = expires_at(url)
             if now < (by_age if until is None else until):

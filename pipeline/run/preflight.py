@@ -13,7 +13,6 @@ from pipeline.model import CREDITS_PER_USD, Job, Limits
 from pipeline.output.local import OutputFolder
 from pipeline.plan.workload import WorkList, spare_paid_pictures
 from pipeline.providers.aimlapi.account import Account, NoAnswer, NoLog
-from pipeline.run.attempt import ROOM
 from pipeline.settings import SANDBOX, Endpoint
 from pipeline.text import grouped, plural, usd
 
@@ -56,7 +55,9 @@ async def prepare(
                 await reconciler.billing_log.catch_up(reconciler.billing_lag)
                 work.plan()
                 planned_again = True
-            await preflight(work, job.limits, store, ledger, reconciler.billing_log.account, budget)
+            await preflight(
+                work, job.limits, store, ledger, reconciler.billing_log.account, budget, producer.policy.free_bytes
+            )
             if (
                 reconciler.billing_log.account.is_sandbox
                 and not endpoint.sandbox
@@ -75,9 +76,11 @@ async def prepare(
 
 
 async def preflight(
-    work: WorkList, limits: Limits, store: OutputFolder, ledger: Ledger, account: Account, budget: Budget
+    work: WorkList, limits: Limits, store: OutputFolder, ledger: Ledger, account: Account, budget: Budget, keep: int
 ) -> None:
     """Make sure that a run can be carried to its end, before any of it is paid for.
+
+    `keep`: bytes of the disk that are to stay free.
 
     Raises:
         KeyRefused: The key is refused, or the account has less than the plan costs.
@@ -85,7 +88,7 @@ async def preflight(
     """
     if not work.asked:
         return
-    found = [_files(limits), _room(work, store, ledger), await _money(work, account, budget)]
+    found = [_files(limits), _room(work, store, ledger, keep), await _money(work, account, budget)]
     problems = [problem for problem in found if problem]
     if problems:
         worst = next((problem for problem in problems if isinstance(problem, KeyRefused)), problems[0])
@@ -109,14 +112,14 @@ def _files(limits: Limits) -> StopRun | None:
     )
 
 
-def _room(work: WorkList, store: OutputFolder, ledger: Ledger) -> StopRun | None:
+def _room(work: WorkList, store: OutputFolder, ledger: Ledger, keep: int) -> StopRun | None:
     each = ledger.mean_bytes() or (SANDBOX_IMAGE_BYTES if work.planner.asked_at == SANDBOX else IMAGE_BYTES)
-    needed, free = int(work.asked * each) + ROOM, store.free_bytes()
+    needed, free = int(work.asked * each) + keep, store.free_bytes()
     if free >= needed:
         return None
     return StorageFailed(
         f"the output folder's disk has {_megabytes(free)} left, and {plural(work.asked, 'image')} of about "
-        f"{_megabytes(each)} need {_megabytes(needed)}, {_megabytes(ROOM)} of it to be kept free: "
+        f"{_megabytes(each)} need {_megabytes(needed)}, {_megabytes(keep)} of it to be kept free: "
         "free some space, or make a part of them with --limit"
     )
 

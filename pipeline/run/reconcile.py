@@ -17,20 +17,13 @@ from pipeline.errors import GiveUp
 from pipeline.events import AskingAgain, BillingLogAwaited, BillingLogUnreadable, Listener
 from pipeline.ledger import Ledger
 from pipeline.limits.budget import RetryPaidBudget
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.limits.stop import StopSignal
 from pipeline.model import CREDITS_PER_USD, UnresolvedAttempt
 from pipeline.providers.aimlapi.account import NoAnswer
 from pipeline.run.billing_log import BillingLog
 from pipeline.run.evidence import BillingFinding, SoughtAttempt, seconds_of
 from pipeline.text import grouped, usd
-
-SETTLE = 660.0
-"""Seconds after which a request is in the log if it was billed: the longest wait for an answer, and a minute."""
-
-SETTLE_IN_SANDBOX = 1.0
-
-LOOK_AGAIN = 30.0
-"""Seconds after which a log is asked again that could not be read."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,6 +60,7 @@ class Reconciler:
     billing_lag: float
     on_unknown_outcome: str
     patience: float
+    policy: Policy = STANDARD
     _waiting: list[_Parked] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
     _acting: int = 0
@@ -184,7 +178,7 @@ class Reconciler:
         if now - self._no_answer_since >= self.patience:
             return [one.case for one in ours]
         for one in ours:
-            self._wait(replace(one, due=now + LOOK_AGAIN))
+            self._wait(replace(one, due=now + self.policy.log_again))
         return []
 
     def refusal(self, case: UnresolvedAttempt, *, last: bool = False) -> GiveUp | None:

@@ -18,6 +18,7 @@ from pipeline.clock import utc_now
 from pipeline.errors import StopRun, StorageFailed
 from pipeline.events import Listener, PlanChanged, RunEnded, RunStarted, to_all
 from pipeline.ledger import Ledger
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.listeners.counters import Counters
 from pipeline.listeners.manifest_log import appending_to
@@ -50,6 +51,7 @@ class Run:
         on_record: Called with each image as soon as it is done.
         listeners: Told of all that happens.
         environ: Where the base URL was looked up.
+        policy: Times and counts that no job sets.
         fetched: Images that were only brought back: an earlier run had paid for them and saved them.
         counters: What the run has saved and tried.
     """
@@ -61,6 +63,7 @@ class Run:
     on_record: RecordCaller | None = None
     listeners: Sequence[Listener] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = STANDARD
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
     started_at: str = ""
     fetched: int = 0
@@ -131,10 +134,13 @@ class Run:
                     tell,
                     stack,
                     self.job.check,
+                    self.policy,
                 )
                 asker = producer.asker
                 work.planner = replace(work.planner, base=asker.base)
-                progress.waiting = waiting_for(asker.breaker, asker.rate, asker.concurrency, producer.reconciler)
+                progress.waiting = waiting_for(
+                    asker.breaker, asker.rate, asker.concurrency, producer.reconciler, self.policy
+                )
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, stop, group.cancel_scope, limits.grace, tell)
                     group.start_soon(progress.keep_fresh)
@@ -196,6 +202,7 @@ def run(
     progress: Callable[[int], Progress] | None = None,
     on_record: OnRecord | None = None,
     listeners: Sequence[Listener] = (),
+    policy: Policy = STANDARD,
 ) -> Summary:
     """Make what the job is missing. See `run_async`; this one starts an event loop of its own."""
     call = partial(
@@ -205,6 +212,7 @@ def run(
         progress=progress,
         on_record=on_record,
         listeners=listeners,
+        policy=policy,
     )
     try:
         asyncio.get_running_loop()
@@ -221,6 +229,7 @@ async def run_async(
     progress: Callable[[int], Progress] | None = None,
     on_record: OnRecord | None = None,
     listeners: Sequence[Listener] = (),
+    policy: Policy = STANDARD,
 ) -> Summary:
     """Make what the job is missing, and nothing else.
 
@@ -232,6 +241,7 @@ async def run_async(
         on_record: Called with the manifest record of each image as soon as it is saved or has failed. A plain function
             is called at once; what a coroutine function does is awaited beside the run, record by record.
         listeners: Each is called with every event, as it happens (`pipeline.events`); it must be quick.
+        policy: Times and counts that no job sets.
 
     Returns:
         What the run came to; `exit_code` is 0 when every image is there. A run that had begun and must stop says so
@@ -246,7 +256,7 @@ async def run_async(
     endpoint = settings.resolve(job.endpoint, environ)
     quiet = progress or (lambda total: Progress(total, mode="quiet"))
     try:
-        return await Run(job, selection or Selection(), endpoint, quiet, caller, tuple(listeners), environ)()
+        return await Run(job, selection or Selection(), endpoint, quiet, caller, tuple(listeners), environ, policy)()
     except BaseExceptionGroup as group:
         # What the caller's own function raised, as it was raised; the group only where it holds more than that.
         first = first_of(group)

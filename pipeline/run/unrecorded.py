@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import aclosing
 
 from pipeline.ledger import LedgerReader
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.model import Item
 from pipeline.providers.aimlapi.account import Account, Logged, TooLong
 from pipeline.report.charges import Label, Unrecorded
@@ -18,21 +19,24 @@ WITHOUT_ATTEMPTS = 30 * 86_400.0
 OLDEST = 2 * 366 * 86_400.0
 """Seconds back from now that are read at most."""
 
-MOST_ROWS = 7_500
-"""Rows that are read before a run buys anything: half as many calls as the vendor answers in a minute."""
-
 
 async def unrecorded(
-    account: Account, ledger: LedgerReader, base: str, items: Callable[[], Iterator[Item]], lag: float
+    account: Account,
+    ledger: LedgerReader,
+    base: str,
+    items: Callable[[], Iterator[Item]],
+    lag: float,
+    policy: Policy = STANDARD,
 ) -> Unrecorded | None:
     """Look for charges for some items since the ledger's newest attempt; None where there are none.
 
     Args:
-        account: Whose log is read, `MOST_ROWS` rows of it at most, the newest ones.
+        account: Whose log is read, the newest rows of it.
         ledger: Knows the attempts that are its own.
         base: Where the requests go.
         items: Gives the items; called only where the log has an attempt that the ledger lacks.
         lag: Seconds by which a charge may be booked after its request was sent.
+        policy: How many rows are read.
 
     Raises:
         KeyRefused: The key is not valid.
@@ -44,8 +48,8 @@ async def unrecorded(
     start = now - WITHOUT_ATTEMPTS if span is None else span[1] - lag
     complete, strange = start >= now - OLDEST, Strangers(ledger)
     try:
-        rows = account.logged(min(max(start, now - OLDEST), now), now + lag, most=MOST_ROWS)
-        complete = await strange.take(rows, MOST_ROWS) and complete
+        rows = account.logged(min(max(start, now - OLDEST), now), now + lag, most=policy.log_rows_before_buying)
+        complete = await strange.take(rows, policy.log_rows_before_buying) and complete
     except TooLong:
         complete = False
     mine = strange.of_keys(item.key for item in items()) if strange.found else {}

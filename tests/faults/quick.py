@@ -5,14 +5,13 @@ With `PEAK` in the environment, the last line on standard error is the most memo
 
 import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.cli.main import main
-from pipeline.limits import retry
-from pipeline.limits.breaker import CircuitBreaker
-from pipeline.providers.aimlapi import account
-from pipeline.run import assemble
+from pipeline.run import session
+from tests.policies import PROBING
 
 
 def peak() -> str:
@@ -22,10 +21,7 @@ def peak() -> str:
 
 
 if __name__ == "__main__":
-    retry.BACKOFF_BASE = retry.TOKEN_EVERY = 0.001
-    retry.FRESH_PATIENCE = 0.1
-    account.CALLS_A_MINUTE = 60_000
-    setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.001, 0.002)))  # noqa: B010
+    setattr(session, "run", partial(session.run, policy=replace(PROBING, fresh_patience=0.1)))  # noqa: B010
     code = main(sys.argv[1:])
     if "PEAK" in os.environ:
         print(peak(), file=sys.stderr)

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.limits import retry
-from pipeline.providers.aimlapi import account
 from sandbox import Behaviour, Fault, Sandbox
 from tests.faults.scale import HOURS, count
 from tests.run.site import Site
@@ -47,9 +45,6 @@ def resident() -> int:
 async def test_memory_files_and_tasks_do_not_grow_from_night_to_night(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
-    monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
-    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     sizes: list[int] = []

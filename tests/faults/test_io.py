@@ -20,7 +20,6 @@ from pipeline import verify
 from pipeline.errors import StorageFailed
 from pipeline.ledger import writing
 from pipeline.ledger.group_commit import GroupCommit
-from pipeline.limits import retry
 from sandbox import Sandbox
 from tests.faults.injector import CALLS, SHORT, Injector
 from tests.faults.scale import count
@@ -48,11 +47,6 @@ ERRORS = {
 PROMPTS: tuple[Any, ...] = ({"prompt": "A fox", "count": 2}, "A crow", {"id": "hero", "prompt": "A new hero"})
 
 assert set(ERRORS) == set(CALLS)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
 
 
 async def prepared(folder: Path, sandbox: Sandbox) -> Path:

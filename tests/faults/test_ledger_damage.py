@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from pipeline import Record, load_job, verify
 from pipeline import run as run_job
 from pipeline.cli.main import main
 from pipeline.ledger.rows import VERSION
-from pipeline.limits import retry
-from pipeline.providers.aimlapi import account
+from pipeline.run import session
 from tests.faults.program import KEY, billed, sandbox, write_job
 from tests.faults.scale import count
+from tests.policies import QUICK
 
 ITEMS = 3
 WAL = "ledger.db-wal"
@@ -75,9 +76,7 @@ class Folders:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIML_API_KEY", KEY)
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
-    monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
-    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
+    monkeypatch.setattr(session, "run", partial(session.run, policy=QUICK))
 
 
 @pytest.fixture(scope="module")

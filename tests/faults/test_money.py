@@ -18,7 +18,6 @@ TROUBLE = ("500", "429", "html-502", "reset-before-billing", "reset-after-billin
 
 
 @pytest.mark.timeout(count(120, 1800))
-@pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("group", range(2))
 async def test_a_budget_is_never_exceeded_whatever_happens(tmp_path: Path, group: int) -> None:
     seed = random.randrange(1 << 32)

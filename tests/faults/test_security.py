@@ -20,7 +20,7 @@ import unicodedata
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,17 +41,15 @@ from pipeline.http import sessions
 from pipeline.http.signed_urls import without_signature
 from pipeline.http.transport import Transport
 from pipeline.job import naming
-from pipeline.limits import retry
-from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.rate import RateLimiter
 from pipeline.output.local import OutputFolder
-from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
 from pipeline.settings import Endpoint, Key
 from sandbox import KINDS, Behaviour, Fault, Sandbox
 from tests.download.cdn import Cdn, downloading, http, pictures, serving
 from tests.faults import quick
 from tests.faults.scale import count
+from tests.policies import PROBING
 from tests.run.site import PRICE, Site, VirtualTime, faults
 from tests.run.upstream import picture, png
 from tests.run.upstream import serving as upstream
@@ -63,18 +61,10 @@ MOST_MEMORY = 150 * 1024
 """kB that the program may hold, whatever it is sent."""
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
-    monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
-    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
-    monkeypatch.setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.001, 0.002)))
-
-
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with Sandbox() as sandbox:
-        yield Site(tmp_path, sandbox)
+        yield Site(tmp_path, sandbox, policy=PROBING)
 
 
 @dataclass(frozen=True)
@@ -1113,7 +1103,7 @@ async def test_an_absurd_retry_after_stops_nothing_for_ever(
         Fault("429", times=1, retry_after=told), Fault("cdn-503", times=1, retry_after=value[:9])
     )
     if value.isascii() and value.isdigit():
-        monkeypatch.setattr(retry, "BACKOFF_CAP", 0.001)
+        site.policy = replace(PROBING, backoff_cap=0.001)
     summary = await site.run("A fox", limits={"patience": 86_400})
     assert (summary.exit_code, site.posts) == (0, 2)
     assert all(0 <= seconds <= 100_000 for seconds in virtual.slept)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pipeline import Audit, audit
 from pipeline.errors import KeyRefused, ProviderUnavailable, UsageError
 from pipeline.inspection.standing import status
 from sandbox import Behaviour, Fault, Sandbox
+from tests.policies import QUICK
 from tests.run.ledgers import change
 from tests.run.site import KEY, PRICE, Site, faults
 from tests.run.upstream import picture, saying, serving
@@ -19,19 +21,14 @@ from tests.run.vendor import Vendor, selling
 
 
 @pytest.fixture
-async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from pipeline.limits import retry
-    from pipeline.providers.aimlapi import account
-
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
-    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
+async def site(tmp_path: Path) -> Any:
     async with Sandbox() as sandbox:
         yield Site(tmp_path, sandbox)
 
 
 async def audited(site: Site, **more: Any) -> Audit:
     job = site.load(**more)
-    return await anyio.to_thread.run_sync(lambda: audit(job, {"AIML_API_KEY": KEY}))
+    return await anyio.to_thread.run_sync(lambda: audit(job, {"AIML_API_KEY": KEY}, site.policy))
 
 
 async def test_whatever_happened_the_books_balance_to_the_credit(site: Site) -> None:
@@ -246,10 +243,8 @@ async def test_what_went_to_other_endpoints_is_said_not_to_be_compared(site: Sit
     assert any("not compared: 1 request to other endpoints" in line for line in found.lines())
 
 
-async def test_a_log_without_an_end_is_never_called_balanced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.providers.aimlapi import account
-
-    monkeypatch.setattr(account, "MOST_ROWS", 100)
+async def test_a_log_without_an_end_is_never_called_balanced(site: Site) -> None:
+    site.policy = replace(QUICK, log_rows=100)
     vendor = Vendor()
     async with selling(vendor):
         await site.run("A fox", endpoint=vendor.base)

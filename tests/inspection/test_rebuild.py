@@ -15,10 +15,7 @@ from tests.run.site import PRICE, Site, faults
 
 
 @pytest.fixture
-async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    from pipeline.limits import retry
-
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
+async def site(tmp_path: Path) -> Any:
     async with Sandbox() as sandbox:
         yield Site(tmp_path, sandbox)
 

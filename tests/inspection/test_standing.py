@@ -11,6 +11,7 @@ from aiohttp import web
 from pipeline import Selection, load_job, run, run_async, status, verify
 from pipeline.report.summary import Summary
 from sandbox import Behaviour, Fault
+from tests.policies import QUICK
 from tests.run.site import KEY, PRICE, Site
 from tests.run.upstream import picture, saying, serving
 
@@ -66,7 +67,7 @@ async def pay_for(path: Path, *only: str) -> Summary:
     }
     async with serving(saying(body), picture=picture) as base:
         job = load_job(path, endpoint=base)
-        return await run_async(job, environ={"AIML_API_KEY": KEY}, selection=Selection(only=only))
+        return await run_async(job, environ={"AIML_API_KEY": KEY}, selection=Selection(only=only), policy=QUICK)
 
 
 def test_play_money_is_never_added_to_real_money(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ async def test_a_cost_that_no_answer_gave_is_unknown_and_not_nothing(tmp_path: P
 
     async with serving(answering, picture=picture) as base:
         path.write_text(json.dumps({"endpoint": base, "output": str(tmp_path / "out"), "prompts": list("abcde")}))
-        summary = await run_async(load_job(path), environ={"AIML_API_KEY": KEY})
+        summary = await run_async(load_job(path), environ={"AIML_API_KEY": KEY}, policy=QUICK)
     unknown = f"cost unknown for {5 - given} of 5 answers"
     assert unknown in summary.lines()[1]
     assert ("$0.00" in summary.lines()[1]) is False

@@ -5,7 +5,8 @@ import anyio
 import pytest
 
 from pipeline.errors import NotSent, ProviderUnavailable, Unavailable
-from pipeline.limits.breaker import PROBE_EVERY, THRESHOLD, CircuitBreaker
+from pipeline.limits.breaker import CircuitBreaker
+from pipeline.limits.policy import STANDARD
 from tests.clock import in_virtual_time
 
 
@@ -18,7 +19,7 @@ def outage_at_rest() -> CircuitBreaker:
 
 
 def begun(breaker: CircuitBreaker) -> CircuitBreaker:
-    for number in range(THRESHOLD):
+    for number in range(STANDARD.outage_failures):
         breaker.record_failure(f"item-{number % 2}", Unavailable("503: overloaded"))
     assert breaker.is_open
     return breaker
@@ -74,7 +75,7 @@ def test_a_success_in_between_begins_the_count_anew() -> None:
 
 def test_only_the_failures_before_an_outage_use_up_attempts() -> None:
     breaker = outage_at_rest()
-    errors: list[NotSent | Unavailable] = [Unavailable("503") for _ in range(THRESHOLD)]
+    errors: list[NotSent | Unavailable] = [Unavailable("503") for _ in range(STANDARD.outage_failures)]
     errors += [NotSent("no route"), Unavailable("503")]
     opened = [breaker.record_failure(f"item-{number}", error) for number, error in enumerate(errors)]
     assert [error.counted for error in errors] == [True] * 4 + [False] * 3
@@ -101,7 +102,7 @@ async def test_during_an_outage_one_goes_at_a_time_as_a_probe(seed: int) -> None
             for number in range(32):
                 tasks.start_soon(worker, number)
     gaps = [later - earlier for earlier, later in pairwise([0.0, *probes])]
-    least, most = PROBE_EVERY
+    least, most = STANDARD.probe_every
     assert all(least <= gap <= most + 1e-6 for gap in gaps)
     assert 1_200 / most - 1 <= len(probes) <= 1_200 / least
     assert max(gaps) - min(gaps) > 5

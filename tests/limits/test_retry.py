@@ -19,11 +19,8 @@ from pipeline.errors import (
     Unavailable,
 )
 from pipeline.limits import retry
+from pipeline.limits.policy import STANDARD
 from pipeline.limits.retry import (
-    BACKOFF_CAP,
-    FETCHES,
-    FETCHES_WHEN_REFUSED,
-    FRESH_PATIENCE,
     RetryBudget,
     asking,
     fetching,
@@ -228,7 +225,7 @@ async def test_a_download_is_tried_more_often_than_a_request() -> None:
     attempts = Attempts(repeat(DownloadBroken("cut off")))
     with pytest.raises(DownloadBroken):
         await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
-    assert attempts.made == FETCHES == 6
+    assert attempts.made == STANDARD.fetches == 6
     assert attempts.waits == [1, 2, 4, 8, 16]
 
 
@@ -237,14 +234,14 @@ async def test_a_server_that_refuses_a_picture_is_not_asked_as_often_as_one_that
     attempts = Attempts(repeat(DownloadBroken("404", refused=True)))
     with pytest.raises(DownloadBroken):
         await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
-    assert attempts.made == FETCHES_WHEN_REFUSED < FETCHES
+    assert attempts.made == STANDARD.fetches_when_refused < STANDARD.fetches
 
 
 def test_a_picture_that_is_not_there_yet_is_waited_for_in_ever_longer_steps_up_to_the_end_of_patience() -> None:
     waits = list(waits_for_fresh(rng=Longest()))
-    assert sum(waits) == FRESH_PATIENCE
+    assert sum(waits) == STANDARD.fresh_patience
     assert waits[:4] == [4.0, 8.0, 16.0, 32.0]
-    assert max(waits) == BACKOFF_CAP
+    assert max(waits) == STANDARD.backoff_cap
 
 
 @in_virtual_time
@@ -253,10 +250,10 @@ async def test_refusals_count_only_in_a_row() -> None:
     attempts = Attempts(iter([gone, gone, broken, gone, gone, broken]))
     with pytest.raises(DownloadBroken):
         await attempts.run(fetching(sleep=attempts.sleep, rng=Longest()))
-    assert attempts.made == FETCHES
+    assert attempts.made == STANDARD.fetches
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (7.0, 7.0), (3600.0, BACKOFF_CAP)])
+@pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (7.0, 7.0), (3600.0, STANDARD.backoff_cap)])
 @in_virtual_time
 async def test_a_cdn_is_given_the_time_it_asks_for_within_reason(asked: float, waited: float) -> None:
     attempts = Attempts(iter([DownloadBroken("503", asked)]))
@@ -275,7 +272,7 @@ async def test_of_a_download_only_what_broke_is_tried_again(error: Exception) ->
 
 @given(number=st.integers(1, 10_000), seed=st.integers())
 def test_a_backoff_is_anything_from_nothing_to_its_bound(number: int, seed: int) -> None:
-    bound = min(BACKOFF_CAP, 2.0 ** min(number - 1, 100))
+    bound = min(STANDARD.backoff_cap, 2.0 ** min(number - 1, 100))
     assert 0 <= full_jitter(number, random.Random(seed)) <= bound
     assert full_jitter(number, Longest()) == bound
 

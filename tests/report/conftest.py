@@ -1,3 +1,3 @@
-from tests.run.conftest import _short_backoffs, site
+from tests.run.conftest import site
 
-__all__ = ["_short_backoffs", "site"]
+__all__ = ["site"]

@@ -4,26 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.limits import retry
-from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.rate import RateLimiter
-from pipeline.providers.aimlapi import account
 from pipeline.run import assemble
 from sandbox import Sandbox
+from tests.policies import PROBING
 from tests.run.site import Site, VirtualTime
 
 
-@pytest.fixture(autouse=True)
-def _short_backoffs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
-    monkeypatch.setattr(retry, "TOKEN_EVERY", 0.001)
-    monkeypatch.setattr(retry, "FRESH_PATIENCE", 0.02)
-    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
-
-
 @pytest.fixture
-def _short_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.001, 0.002)))
+def _short_probes(site: Site) -> None:
+    site.policy = PROBING
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ import anyio
 from pipeline import Job, Record, Selection, Summary, load_job, run_async
 from pipeline.events import Event, Severity
 from pipeline.ledger import LedgerReader
+from pipeline.limits.policy import Policy
 from pipeline.listeners.on_record import OnRecord
 from pipeline.manifest import file as manifest
 from sandbox import Behaviour, Fault, Sandbox
+from tests.policies import QUICK
 
 KEY = "sk-live-4f9a1c77e0b2"
 PRICE = 126_000
@@ -35,6 +37,7 @@ class Site:
     sandbox: Sandbox
     job: dict[str, Any] = field(default_factory=dict)
     summary: Summary | None = None
+    policy: Policy = QUICK
 
     @property
     def output(self) -> Path:
@@ -82,6 +85,7 @@ class Site:
             selection=selection,
             environ=given,
             on_record=on_record,
+            policy=self.policy,
             listeners=[] if note is None else [lambda event: _pass_on(event, note)],
         )
         if stop_when is None and stop_after == math.inf:

@@ -10,15 +10,15 @@ import pytest
 from pipeline import Selection
 from pipeline.clock import utc
 from pipeline.ledger import Known
-from pipeline.limits.retry import FETCHES_WHEN_REFUSED
 from pipeline.model import Item
 from pipeline.plan.decision import Decision
 from pipeline.plan.planner import Planner
 from sandbox import Fault, Sandbox
+from tests.policies import QUICK
 from tests.run.site import Site, faults
 
 DEAD = faults("cdn-404")
-DEAD_ONCE = faults(Fault("cdn-410", times=FETCHES_WHEN_REFUSED))
+DEAD_ONCE = faults(Fault("cdn-410", times=QUICK.fetches_when_refused))
 """Of no more than one picture: after so many tries its download is given up."""
 
 
@@ -127,7 +127,7 @@ async def test_a_deleted_file_whose_url_is_dead_is_asked_for_again_exactly_once(
     # A server that refuses everybody for one night proves nothing.
     assert await site.asks() == 0
     assert site.record().cause == "download"
-    site.sandbox.behaviour = faults(Fault(kind, times=FETCHES_WHEN_REFUSED))
+    site.sandbox.behaviour = faults(Fault(kind, times=QUICK.fetches_when_refused))
     assert await site.asks() == 1
     assert list(site.pictures()) == ["fox.png"]
     assert site.record().attempts == 2

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ from pipeline.events import Event, ImageRecorded, Severity
 from pipeline.generated import GeneratedImage
 from pipeline.ledger import Ledger
 from pipeline.limits import retry
+from pipeline.limits.policy import Policy
 from pipeline.limits.stop import StopSignal
 from pipeline.model import DEFAULT_MODEL, Item, Limits, PaidImage, Record, Request
 from pipeline.output.local import OutputFolder
-from pipeline.run import attempt
 from pipeline.run.assemble import wire
 from pipeline.run.item import Producer
 from pipeline.settings import Endpoint, Key
 from sandbox import Behaviour, Fault, Sandbox
+from tests.policies import QUICK
 from tests.run.site import PRICE, faults
 from tests.run.upstream import picture, saying, serving
 
@@ -42,6 +43,7 @@ class Bench:
     stop: StopSignal = field(default_factory=StopSignal)
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    policy: Policy = QUICK
 
     def hear(self, event: Event) -> None:
         if isinstance(event, ImageRecorded):
@@ -61,6 +63,7 @@ class Bench:
             self.stop,
             self.hear,
             self.stack,
+            policy=self.policy,
         )
 
     def states(self, item: Item) -> list[str]:
@@ -68,8 +71,7 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(retry, "BACKOFF_BASE", 0.001)
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     with OutputFolder(tmp_path / "out") as store, Ledger(store.state / "ledger.db") as ledger:
         ledger.start_run(RUN, "2026-11-23T02:30:00.000Z", "aimlapi")
         async with Sandbox() as sandbox, AsyncExitStack() as stack:
@@ -139,10 +141,8 @@ async def test_what_is_cut_off_while_it_waits_for_its_answer_may_have_been_bille
     assert producer.asker.concurrency.in_flight == 0
 
 
-async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(attempt, "ROOM", 1 << 60)
+async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(bench: Bench) -> None:
+    bench.policy = replace(QUICK, free_bytes=1 << 60)
     producer = await bench.producer()
     await producer.request(Request(FOX, (0, 1)))
     assert isinstance(bench.stop.reason, StorageFailed)

@@ -9,6 +9,7 @@ from pipeline.errors import KeyRefused
 from pipeline.inspection.forecast import plan
 from pipeline.plan.decision import Decision, Reason
 from sandbox import Sandbox
+from tests.policies import QUICK
 from tests.run.site import KEY, Site
 
 
@@ -16,7 +17,7 @@ async def in_process(folder: Path, *prompts: str) -> Summary:
     path = folder / "job.yaml"
     listed = "".join(f"  - {prompt}\n" for prompt in prompts)
     path.write_text(f"endpoint: sandbox\noutput: {folder / 'made'}\naspect_ratios: [16:9]\nprompts:\n{listed}")
-    return await run_async(load_job(path), environ={})
+    return await run_async(load_job(path), environ={}, policy=QUICK)
 
 
 async def test_the_sandbox_endpoint_needs_no_key_and_no_server(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ async def test_a_placeholder_that_the_budget_left_in_its_place_is_not_called_sav
 async def test_a_plan_says_that_only_the_endpoint_has_changed(site: Site) -> None:
     (site.folder / "job.yaml").write_text("endpoint: sandbox\nprompts: [A fox]\n")
     trial = load_job(site.folder / "job.yaml", output=site.output)
-    assert (await run_async(trial)).exit_code == 0
+    assert (await run_async(trial, policy=QUICK)).exit_code == 0
     real = load_job(site.folder / "job.yaml", output=site.output, endpoint="aimlapi")
     (decision, _) = plan(real, {}, Selection())
     assert isinstance(decision, Decision)

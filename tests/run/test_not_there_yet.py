@@ -2,20 +2,22 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
 from pipeline import Record
 from pipeline.limits import retry
 from sandbox import Fault
+from tests.policies import QUICK
 from tests.run.site import Site, faults
 
 FOXES = [{"id": f"fox-{n}", "prompt": f"Fox {n}"} for n in range(4)]
 
 
 @pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FRESH_PATIENCE", 600.0)
+def _patient(site: Site) -> None:
+    site.policy = replace(QUICK, fresh_patience=600.0)
 
 
 @pytest.mark.parametrize("kind", ["cdn-403", "cdn-404", "cdn-410", "cdn-redirect-loop"])
@@ -39,7 +41,7 @@ async def test_pictures_that_are_not_there_yet_hold_up_no_other(site: Site) -> N
 async def test_the_end_of_a_run_does_not_wait_for_a_picture_that_is_not_there(
     site: Site, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "waits_for_fresh", lambda: iter([3600.0]))
+    monkeypatch.setattr(retry, "waits_for_fresh", lambda _: iter([3600.0]))
     site.sandbox.behaviour = faults(Fault("cdn-404", match="Fox 0"))
 
     def stop(_: Record) -> None:
@@ -56,9 +58,9 @@ async def test_the_end_of_a_run_does_not_wait_for_a_picture_that_is_not_there(
 async def test_a_url_that_says_when_it_ends_is_not_waited_for_any_longer(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "waits_for_fresh", lambda: iter([0.0] * 1000))
+    monkeypatch.setattr(retry, "waits_for_fresh", lambda _: iter([0.0] * 1000))
     site.sandbox.behaviour = faults("expired-url", "cdn-403")
     summary = await site.run("A fox")
     assert dict(summary.failed) == {"lost": 1}
     assert "its URL was good until" in (site.record().error or "")
-    assert site.sandbox.books.gets() <= retry.FETCHES_WHEN_REFUSED
+    assert site.sandbox.books.gets() <= QUICK.fetches_when_refused

@@ -3,6 +3,7 @@
 import errno
 import socket
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,10 @@ from aiohttp import web
 from pipeline import Selection
 from pipeline.http import sessions as web_sockets
 from pipeline.ledger import LedgerReader
-from pipeline.limits import idle_timeouts
 from pipeline.providers.aimlapi.account import Account
 from pipeline.run import assemble
 from sandbox import Behaviour, Fault
+from tests.policies import QUICK
 from tests.run.site import PRICE, Site, faults
 from tests.run.upstream import picture, serving
 
@@ -222,10 +223,8 @@ async def test_a_clock_that_is_set_meanwhile_changes_no_verdict(
     assert (summary.exit_code, len(summary.lost), summary.books.billed) == (0, 1, 2 * PRICE)
 
 
-async def test_cuts_after_always_the_same_time_are_told_as_what_they_are(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(idle_timeouts, "CUT_AFTER", 0.0)
+async def test_cuts_after_always_the_same_time_are_told_as_what_they_are(site: Site) -> None:
+    site.policy = replace(QUICK, cut_after=0.0)
     site.sandbox.behaviour = faults(Fault("reset-after-billing", times=3))
     notes: list[str] = []
     await site.run("A fox", "A crow", "A hare", note=notes.append)

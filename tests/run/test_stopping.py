@@ -14,6 +14,7 @@ import pytest
 from pipeline import Record, Selection, run
 from pipeline.errors import FolderLocked
 from sandbox import Behaviour, Fault, Sandbox
+from tests.policies import QUICK
 from tests.run.site import KEY, PRICE, Site, faults
 
 FOXES = tuple(f"Fox {n}" for n in range(8))
@@ -147,7 +148,7 @@ async def test_an_unreadable_answer_of_a_killed_run_is_lost_with_its_price_and_n
 async def test_a_run_outside_the_main_thread_leaves_signals_alone(site: Site) -> None:
     job = site.load("A fox")
     before = signal.getsignal(signal.SIGTERM)
-    summary = await anyio.to_thread.run_sync(lambda: run(job, environ={"AIML_API_KEY": KEY}))
+    summary = await anyio.to_thread.run_sync(lambda: run(job, environ={"AIML_API_KEY": KEY}, policy=QUICK))
     assert summary.exit_code == 0
     assert signal.getsignal(signal.SIGTERM) == before
     assert threading.current_thread() is threading.main_thread()

@@ -1,10 +1,12 @@
 """Charges for a job's images that its ledger does not know are named before anything is bought."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from pipeline import Selection
+from tests.policies import QUICK
 from tests.run.ledgers import change
 from tests.run.site import PRICE, Site, faults
 from tests.run.vendor import Vendor, moved, selling
@@ -56,12 +58,8 @@ async def test_what_was_not_billed_is_no_charge(site: Site, kind: str) -> None:
     assert (await site.run()).unrecorded is None
 
 
-async def test_only_so_many_rows_are_read_before_a_run_buys_anything(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline.run import unrecorded
-
-    monkeypatch.setattr(unrecorded, "MOST_ROWS", 100)
+async def test_only_so_many_rows_are_read_before_a_run_buys_anything(site: Site) -> None:
+    site.policy = replace(QUICK, log_rows_before_buying=100)
     vendor = Vendor()
     async with selling(vendor):
         for _ in range(201):

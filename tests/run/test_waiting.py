@@ -1,15 +1,14 @@
 """What the bar of a real run says while it waits."""
 
-from functools import partial
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from pipeline import run_async
-from pipeline.limits.breaker import CircuitBreaker
 from pipeline.listeners.progress import Progress
-from pipeline.run import assemble, waiting
 from sandbox import Behaviour, Fault
+from tests.policies import QUICK
 from tests.run.site import KEY, Site, faults
 
 
@@ -31,7 +30,9 @@ async def watched(site: Site, *prompts: str, **job: object) -> list[str]:
     """What a run says it waits for, in order, each once."""
     told: list[str] = []
     loaded = site.load(*prompts, **job)
-    await run_async(loaded, environ={"AIML_API_KEY": KEY}, progress=lambda total: Watching(total, told))
+    await run_async(
+        loaded, environ={"AIML_API_KEY": KEY}, progress=lambda total: Watching(total, told), policy=site.policy
+    )
     return list(dict.fromkeys(told))
 
 
@@ -42,15 +43,15 @@ async def test_waiting_for_the_vendors_log_is_said_with_the_time_left(site: Site
     assert all(text.startswith("waiting for the vendor's log, 0:0") for text in told)
 
 
-async def test_a_pause_that_the_api_asked_for_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LEAST", 0.01)
+async def test_a_pause_that_the_api_asked_for_is_said(site: Site) -> None:
+    site.policy = replace(QUICK, wait_shown=0.01)
     site.sandbox.behaviour = Behaviour(requests_per_minute=600, burst=1, retry_after="1")
     told = await watched(site, "A fox", "An owl")
     assert "the API asked for a pause, 0:01" in told
 
 
-async def test_a_slow_rate_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LEAST", 0.01)
+async def test_a_slow_rate_is_said(site: Site) -> None:
+    site.policy = replace(QUICK, wait_shown=0.01)
     told = await watched(site, "A fox", "An owl", limits={"requests_per_minute": 150})
     assert told == ["next request in 0:00 (rate)"]
 
@@ -58,7 +59,7 @@ async def test_a_slow_rate_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) 
 async def test_an_outage_is_said_with_the_time_until_the_run_gives_up(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assemble, "CircuitBreaker", partial(CircuitBreaker, probe_every=(0.05, 0.06)))
+    site.policy = replace(QUICK, probe_every=(0.05, 0.06))
     site.sandbox.behaviour = faults("503")
     told = await watched(site, *(f"Fox {n}" for n in range(8)), limits={"patience": 0.3})
     assert "provider unavailable, gives up in 0:00" in told

@@ -7,13 +7,17 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 
 from pipeline import Summary
 from pipeline.cli.main import main
-from tests.state_machine.night import Moment, Moments, Night, Result, hurried, limits
+from pipeline.run import session
+from tests.policies import QUICK
+from tests.state_machine.night import Moment, Moments, Night, Result, limits
 from tests.state_machine.shop import KEY, Shop
 
 
@@ -66,5 +70,5 @@ if __name__ == "__main__":
     inside = Moments()
     if kind in ("commit", "record"):
         inside.at(Moment("commit", int(number)), _kill)
-    with hurried(), inside.watching():
+    with patch.object(session, "run", partial(session.run, policy=QUICK)), inside.watching():
         sys.exit(main(arguments))

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from pipeline import Selection, Summary
 from pipeline.ledger import LedgerReader
 from sandbox import Behaviour, Fault, Sandbox
-from tests.state_machine.night import Moment, Night, Result, hurried, run
+from tests.state_machine.night import Moment, Night, Result, run
 from tests.state_machine.shop import PRICE, Entry, Image, Shop, Wanted, chosen
 
 NAMES = ("ant", "bee", "cat")
@@ -72,7 +72,6 @@ class Nights(RuleBasedStateMachine):
         folder = Path(tempfile.mkdtemp(prefix="nights-"))
         self._closing.callback(shutil.rmtree, folder)
         self._runner = self._closing.enter_context(asyncio.Runner())
-        self._closing.enter_context(hurried())
         sandbox = self._runner.run(self._open.enter_async_context(Sandbox()))
         self.shop = Shop(folder, sandbox)
         self._after_a_kill = False

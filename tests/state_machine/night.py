@@ -11,12 +11,11 @@ import anyio
 
 from pipeline import Record, Selection, Summary, UsageError, load_job, run_async
 from pipeline.ledger.group_commit import GroupCommit
-from pipeline.limits import retry
 from pipeline.limits.breaker import CircuitBreaker
 from pipeline.listeners.progress import Progress
-from pipeline.providers.aimlapi import account
 from pipeline.run.up_to_date import RunRequest, unchanged
 from sandbox.books import Books
+from tests.policies import QUICK
 from tests.state_machine.shop import KEY, Shop
 
 Kind = Literal["counted", "commit", "post", "record"]
@@ -107,15 +106,6 @@ class Moments:
         return counted
 
 
-@contextmanager
-def hurried() -> Iterator[None]:
-    """Nobody waits for long between two attempts, or two calls of the log."""
-    with ExitStack() as stack:
-        stack.enter_context(patch.multiple(retry, BACKOFF_BASE=0.001, TOKEN_EVERY=0.001, FRESH_PATIENCE=0.02))
-        stack.enter_context(patch.object(account, "CALLS_A_MINUTE", 60_000))
-        yield
-
-
 def limits(night: Night) -> dict[str, Any]:
     """The limits of a night; a dead provider is given up soon, and what was lost is bought again."""
     return {
@@ -152,7 +142,7 @@ async def run(shop: Shop, night: Night, edit: Callable[[], object]) -> Result:
     summary: Summary | None = None
     with moments.watching(), _noting(shop, opened), anyio.CancelScope() as scope:
         moments.at(night.kill, scope.cancel)
-        call = partial(run_async, selection=night.selection, environ=environ)
+        call = partial(run_async, selection=night.selection, environ=environ, policy=QUICK)
         try:
             summary = await call(job, progress=progress, on_record=on_record)
         except UsageError:  # no id of the job is like those of --only

@@ -18,6 +18,7 @@ from pipeline.errors import KeyRefused, PipelineError, TryAgain
 from pipeline.http.unanswered import why
 from pipeline.http.wire import SANDBOX_HEADER, amount, parse_json
 from pipeline.limits.call_window import CallWindow
+from pipeline.limits.policy import STANDARD, Policy
 from pipeline.model import CREDITS_PER_USD
 from pipeline.settings import Endpoint
 
@@ -27,20 +28,11 @@ LOGS = "/v2/logs"
 PAGE = 100
 """Rows of one page, at most."""
 
-MOST_ROWS = 250_000
-"""Rows of one window that are read, where the caller sets no lower bound: a quarter of an hour, at `CALLS_A_MINUTE`."""
-
-CALLS_A_MINUTE = 150
-"""Calls of the log; the vendor answers 200 in a minute."""
-
 LONGEST_WINDOW = 90 * 86_400
 """Seconds that one query looks over, at most; the vendor allows 92 days."""
 
 TIMEOUT = 30.0
 """Seconds for one call."""
-
-MAX_PAGE = 4 * 1024 * 1024
-"""Bytes of an answer that are read."""
 
 _MISSING = frozenset({404, 405, 410, 501})
 
@@ -92,13 +84,15 @@ class Account:
         self,
         session: aiohttp.ClientSession,
         endpoint: Endpoint,
+        policy: Policy = STANDARD,
         *,
         calls: CallWindow | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._session = session
         self._endpoint = endpoint
-        self._calls = calls or CallWindow(CALLS_A_MINUTE)
+        self._policy = policy
+        self._calls = calls or CallWindow(policy.log_calls_a_minute)
         self.server = ServerClock(clock)
         self.is_sandbox = False
 
@@ -137,7 +131,7 @@ class Account:
         Args:
             start: Seconds since the epoch, by the vendor's clock.
             end: The same.
-            most: Rows that are read in each window of `LONGEST_WINDOW`; `MOST_ROWS` by default.
+            most: Rows that are read in each window of `LONGEST_WINDOW`; as the policy says by default.
 
         Raises:
             KeyRefused: The key is not valid.
@@ -147,7 +141,7 @@ class Account:
         while start < end:
             until = end
             end = max(start, end - LONGEST_WINDOW)
-            async for row in self._window(end, until, MOST_ROWS if most is None else most):
+            async for row in self._window(end, until, self._policy.log_rows if most is None else most):
                 yield row
 
     async def _window(self, start: float, end: float, most: int) -> AsyncGenerator[Logged, None]:
@@ -187,7 +181,7 @@ class Account:
                 body = bytearray()
                 async for piece in response.content.iter_any():
                     body += piece
-                    if len(body) > MAX_PAGE:
+                    if len(body) > self._policy.log_page_bytes:
                         raise NoLog(f"{path} answers with more than anybody wants to know")
                 return _understood(path, response.status, bytes(body))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from aiohttp import web
 from pipeline.errors import KeyRefused, PipelineError
 from pipeline.http import sessions
 from pipeline.limits.call_window import CallWindow
-from pipeline.providers.aimlapi import account
+from pipeline.limits.policy import Policy
 from pipeline.providers.aimlapi.account import Account, Logged, NoAnswer, NoLog
 from pipeline.settings import Endpoint, Key
 from sandbox import Sandbox
+from tests.policies import QUICK
 from tests.run.upstream import saying, serving
 
 DAY = 86_400.0
@@ -25,15 +27,10 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield found
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account, "CALLS_A_MINUTE", 60_000)
-
-
-async def asked(base: str, what: str = "balance", key: str = "right", **more: Any) -> Any:
+async def asked(base: str, what: str = "balance", key: str = "right", policy: Policy = QUICK, **more: Any) -> Any:
     """What an account says, or the error it raises."""
     async with sessions.api_session(concurrency=1, timeout=5) as session:
-        found = Account(session, Endpoint(base, Key(key)), **more)
+        found = Account(session, Endpoint(base, Key(key)), policy, **more)
         try:
             if what == "balance":
                 return await found.balance()
@@ -118,10 +115,10 @@ async def test_a_page_of_html_is_no_log() -> None:
         assert isinstance(await asked(base, "log"), NoLog)
 
 
-async def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account, "MAX_PAGE", 1000)
+async def test_an_answer_without_an_end_is_not_read_to_it() -> None:
+    policy = replace(QUICK, log_page_bytes=1000)
     async with serving(saying({}), **{"v2/logs": saying({"data": ["x" * 2000], "pagination": {}})}) as base:
-        assert isinstance(await asked(base, "log"), NoLog)
+        assert isinstance(await asked(base, "log", policy=policy), NoLog)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502])
@@ -260,15 +257,13 @@ async def test_a_log_that_gives_the_same_page_for_ever_is_none() -> None:
         assert isinstance(await asked(base, "log"), NoLog)
 
 
-async def test_a_log_whose_pages_differ_for_ever_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account, "MOST_ROWS", 20)
-
+async def test_a_log_whose_pages_differ_for_ever_is_none() -> None:
     async def another(request: web.Request) -> web.Response:
         row = {"client_request_id": request.query["offset"]}
         return web.json_response({"data": [row], "pagination": {"has_more": True}})
 
     async with serving(saying({}), **{"v2/logs": another}) as base:
-        assert isinstance(await asked(base, "log"), NoLog)
+        assert isinstance(await asked(base, "log", policy=replace(QUICK, log_rows=20)), NoLog)
 
 
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "soon"])
