@@ -14,6 +14,7 @@ from pipeline.events import EndpointNoted, KeyUnencrypted, Listener
 from pipeline.http import sessions
 from pipeline.http.transport import PATH, Transport
 from pipeline.ledger import Ledger
+from pipeline.limits.admission import Admission
 from pipeline.limits.breaker import CircuitBreaker
 from pipeline.limits.budget import Budget, RetryPaidBudget, cap_of
 from pipeline.limits.policy import STANDARD, Policy
@@ -84,10 +85,13 @@ async def wire(
         limits=limits,
         ledger=ledger,
         stop=stop,
-        budget=budget,
-        rate=RateLimiter(limits.requests_per_minute),
-        concurrency=ConcurrencyLimiter(limits.concurrency, adaptive=limits.requests_per_minute is None),
-        breaker=CircuitBreaker(limits.patience, policy),
+        admission=Admission(
+            stop=stop,
+            concurrency=ConcurrencyLimiter(limits.concurrency, adaptive=limits.requests_per_minute is None),
+            budget=budget,
+            rate=RateLimiter(limits.requests_per_minute),
+            breaker=CircuitBreaker(limits.patience, policy),
+        ),
         client=Transport(api, endpoint),
         base=endpoint.base,
         free_bytes=store.free_bytes,

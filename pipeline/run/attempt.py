@@ -1,12 +1,11 @@
 """Asking: from an item's turn to the receipt of a paid answer.
 
-Policy (the breaker, the concurrency, the budget, the rate, the retries) wraps the one POST here; the POST makes one
+Admission (concurrency, budget, rate, breaker) and the retries wrap the one POST here; the POST makes one
 attempt and knows nothing of them.
 """
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -39,18 +38,16 @@ from pipeline.http.sessions import Sent
 from pipeline.http.transport import Transport
 from pipeline.ledger import Ledger
 from pipeline.limits import retry
-from pipeline.limits.breaker import CircuitBreaker
-from pipeline.limits.budget import Budget
+from pipeline.limits.admission import Admission, Reservation
 from pipeline.limits.idle_timeouts import CUTS, IdleTimeoutDetector
 from pipeline.limits.policy import STANDARD, Policy
-from pipeline.limits.rate import ConcurrencyLimiter, RateLimiter
 from pipeline.limits.stop import RunStopping, StopSignal
 from pipeline.limits.unusable import UnusableStreak
 from pipeline.model import Item, Limits, PaidImage
 from pipeline.providers import catalogue
 from pipeline.providers.aimlapi.verdict import AnswerContext, speaks, verdict
 from pipeline.run.receipt import Receipts
-from pipeline.run.stats import Reservation, RunStats
+from pipeline.run.stats import RunStats
 
 
 @dataclass(slots=True)
@@ -59,6 +56,7 @@ class Asker:
 
     Attributes:
         run: The run's id.
+        admission: Lets requests out.
         base: Base URL of the endpoint, written beside answers that a sandbox gave in the real API's place.
         free_bytes: Bytes that the output folder can still take.
         tell: Listens to what happens.
@@ -72,10 +70,7 @@ class Asker:
     limits: Limits
     ledger: Ledger
     stop: StopSignal
-    budget: Budget
-    rate: RateLimiter
-    concurrency: ConcurrencyLimiter
-    breaker: CircuitBreaker
+    admission: Admission
     client: Transport
     base: str
     free_bytes: Callable[[], int]
@@ -129,7 +124,7 @@ class Asker:
     async def _attempt(self, item: Item, indexes: Sequence[int]) -> list[PaidImage]:
         """One POST: from its turn to its receipt."""
         model = catalogue.of(item.model)
-        async with self._turn(self._price(item), len(indexes)) as reservation:
+        async with self.admission.admit(self._price(item), len(indexes)) as reservation:
             # What the budget has no room for is asked for when it has; the answer is short, as it may always be.
             indexes = indexes[: reservation.images]
             attempt = f"{self.run}.{item.key[:12]}.{next(self._numbers):06d}"
@@ -162,29 +157,6 @@ class Asker:
                 "for what is under way: nothing more is asked for; free some space, then run again"
             )
 
-    @asynccontextmanager
-    async def _turn(self, each: int | None, images: int) -> AsyncIterator[Reservation]:
-        """The right to send one request now, paid for whatever becomes of it.
-
-        `each`: tokens that one image costs, None where unknown; `images`: how many are to be asked for.
-        """
-        admitted: int | None = None
-        reservation: Reservation | None = None
-        try:
-            with self.stop.interruptible():
-                admitted = await self.concurrency.acquire()
-                reserved, images = await self.budget.reserve(each, images)
-                reservation = Reservation(reserved, None if each is None else each * images, images, admitted)
-                await self.rate.acquire()
-                while await self.breaker.allow():
-                    await self.rate.acquire()
-            yield reservation
-        finally:
-            if reservation is not None:
-                self.budget.settle(reservation.reserved, reservation.cost)
-            if admitted is not None:
-                self.concurrency.release()
-
     async def _send(self, attempt: str, item: Item, body: dict[str, object], reservation: Reservation) -> Generation:
         if self.stop.reason is not None:
             await self.ledger.outcome(attempt, "rejected", utc_now(), error="not sent: the run is ending")
@@ -214,8 +186,7 @@ class Asker:
         """Close an attempt that got no answer, whatever the reason: what was never sent was never billed."""
         why = "the run was stopped"
         if isinstance(error, NotSent) and error.local:
-            # Too many files are open here: fewer requests at once need fewer.
-            self.concurrency.refused(reservation.epoch)
+            self.admission.crowded(reservation)
         elif isinstance(error, NotSent):
             self._provider_failed(item, error)
         elif isinstance(error, StopRun):
@@ -247,11 +218,9 @@ class Asker:
         asked = self._asked(item)
         error = verdict(answer, asked)
         if error is None or isinstance(error, RateLimited | GiveUp):
-            # It may refuse us, but it is there.
-            self.breaker.record_success()
+            self.admission.answered()
         if error is None:
-            self.concurrency.accepted()
-            self.rate.accepted()
+            self.admission.accepted()
             self.retries.succeeded()
             found = await self._receipts.paid(attempt, item, answer, reservation, asked)
             if isinstance(found, Generation):
@@ -279,8 +248,7 @@ class Asker:
     ) -> None:
         """Act on a refusal that was not billed, and write it down."""
         if isinstance(error, RateLimited):
-            self.concurrency.refused(reservation.epoch)
-            self._paused(error, self.rate.pause(error.retry_after))
+            self._paused(error, self.admission.refused_for_its_rate(reservation, error.retry_after))
         elif isinstance(error, Unavailable):
             self._provider_failed(item, error)
         elif isinstance(error, StopRun):
@@ -296,5 +264,5 @@ class Asker:
             self.tell(PauseAsked(seconds, str(error)))
 
     def _provider_failed(self, item: Item, error: NotSent | Unavailable) -> None:
-        if self.breaker.record_failure(item.id, error):
-            self.tell(ProviderOut(str(error), self.breaker.left))
+        if self.admission.failed(item.id, error):
+            self.tell(ProviderOut(str(error), self.admission.breaker.left))

@@ -47,7 +47,7 @@ async def prepare(
     Returns:
         Whether the plan was made again, because the vendor's log has told more.
     """
-    reconciler, budget, planned_again = producer.reconciler, producer.asker.budget, False
+    reconciler, budget, planned_again = producer.reconciler, producer.asker.admission.budget, False
     base, window = endpoint.base_or_sandbox, job.limits.budget_window
     try:
         with stop.interruptible():

@@ -8,12 +8,13 @@ from pipeline.generated import Generation
 from pipeline.http import wire
 from pipeline.http.transport import LARGE
 from pipeline.ledger import Ledger
+from pipeline.limits.admission import Reservation
 from pipeline.limits.stop import StopSignal
 from pipeline.limits.unusable import UnusableStreak
 from pipeline.model import CREDITS_PER_USD, Item
 from pipeline.providers.aimlapi import empty, shapes
 from pipeline.providers.aimlapi.verdict import AnswerContext
-from pipeline.run.stats import Reservation, RunStats, plausible_cost
+from pipeline.run.stats import RunStats, plausible_cost
 from pipeline.text import printable, usd
 
 

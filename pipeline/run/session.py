@@ -138,9 +138,7 @@ class Run:
                 )
                 asker = producer.asker
                 work.planner = replace(work.planner, base=asker.base)
-                progress.waiting = waiting_for(
-                    asker.breaker, asker.rate, asker.concurrency, producer.reconciler, self.policy
-                )
+                progress.waiting = waiting_for(asker.admission, producer.reconciler, self.policy)
                 async with anyio.create_task_group() as group:
                     group.start_soon(watch_signals, stop, group.cancel_scope, limits.grace, tell)
                     group.start_soon(progress.keep_fresh)

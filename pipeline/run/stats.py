@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from pipeline.generated import Generation
+from pipeline.limits.admission import Reservation
 from pipeline.model import CREDITS_PER_USD
 
 ABSURD = 100
@@ -26,25 +27,6 @@ class RunStats:
     usd: float = 0.0
     unknown_cost: int = 0
     absurd_cost: int = 0
-
-
-@dataclass(slots=True)
-class Reservation:
-    """What one request has cost, as far as is known: its price is reserved, its outcome corrects it.
-
-    Attributes:
-        reserved: Tokens that the budget holds for it.
-        price: Tokens by list price, None where unknown.
-        images: Images that it may ask for.
-        epoch: Of the concurrency limiter, when it was let in.
-        cost: Tokens it has cost or may have cost.
-    """
-
-    reserved: int
-    price: int | None
-    images: int
-    epoch: int
-    cost: int = 0
 
 
 def plausible_cost(generation: Generation, reservation: Reservation, stats: RunStats) -> Generation:

@@ -109,7 +109,7 @@ async def test_a_gate_that_closes_while_the_intent_is_written_lets_nothing_out(
     await producer.request(Request(FOX, (0, 1)))
     assert bench.sandbox.books.count() == 0
     assert bench.states(FOX) == ["rejected"]
-    assert producer.asker.budget.reserved == 0
+    assert producer.asker.admission.budget.reserved == 0
 
 
 async def test_a_gate_that_closes_during_a_backoff_ends_the_waiting_at_once(
@@ -137,8 +137,8 @@ async def test_what_is_cut_off_while_it_waits_for_its_answer_may_have_been_bille
         group.cancel_scope.cancel()
     (attempt,) = bench.ledger.maybe_billed()
     assert attempt.price == 2 * PRICE
-    assert (producer.asker.budget.reserved, producer.asker.budget.spent) == (0, 2 * PRICE)
-    assert producer.asker.concurrency.in_flight == 0
+    assert (producer.asker.admission.budget.reserved, producer.asker.admission.budget.spent) == (0, 2 * PRICE)
+    assert producer.asker.admission.concurrency.in_flight == 0
 
 
 async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(bench: Bench) -> None:
@@ -147,7 +147,7 @@ async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(bench: Benc
     await producer.request(Request(FOX, (0, 1)))
     assert isinstance(bench.stop.reason, StorageFailed)
     assert "MB left" in str(bench.stop.reason)
-    assert (bench.sandbox.books.count(), bench.states(FOX), producer.asker.budget.reserved) == (0, [], 0)
+    assert (bench.sandbox.books.count(), bench.states(FOX), producer.asker.admission.budget.reserved) == (0, [], 0)
 
 
 async def test_a_failure_that_cant_be_written_down_stops_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ async def test_a_price_that_no_list_names_is_learned_from_the_first_answer(bench
             await producer.request(Request(item, (0,)))
     assert len(bench.records) == 2
     assert isinstance(bench.stop.reason, BudgetReached)
-    assert producer.asker.budget.spent == 1400
+    assert producer.asker.admission.budget.spent == 1400
 
 
 async def test_a_lost_picture_that_had_been_delivered_is_asked_for_once(bench: Bench) -> None:
@@ -274,7 +274,7 @@ async def test_what_is_cut_off_before_it_leaves_is_known_unbilled(
     with anyio.move_on_after(0.05):
         await producer.request(Request(CROW, (0,)))
     assert bench.states(CROW) == ["rejected"]
-    assert producer.asker.budget.reserved == 0
+    assert producer.asker.admission.budget.reserved == 0
 
 
 async def test_a_refusal_shows_that_the_provider_is_there(bench: Bench) -> None:
@@ -286,4 +286,4 @@ async def test_a_refusal_shows_that_the_provider_is_there(bench: Bench) -> None:
     await producer.request(Request(CROW, (0,)))
     bench.sandbox.behaviour = faults("503")
     await producer.request(Request(FOX, (0,)))
-    assert not producer.asker.breaker.is_open
+    assert not producer.asker.admission.breaker.is_open
