@@ -750,7 +750,7 @@ async def test_no_link_in_the_state_folder_is_followed(site: Site, name: str) ->
         ".pipeline/lock",
         ".pipeline/state_dir",
         ".pipeline/state_dir.new",
-        ".sandbox/books.db",
+        ".pipeline/sandbox/books.db",
     ],
 )
 async def test_a_file_that_a_link_leads_to_keeps_its_bytes_and_nothing_is_sent(
