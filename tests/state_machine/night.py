@@ -16,7 +16,7 @@ from pipeline.limits.breaker import Outage
 from pipeline.listeners.progress import Progress
 from pipeline.providers.aimlapi import account
 from pipeline.run.up_to_date import Asked, unchanged
-from sandbox.books import Books
+from sandbox.request_log import RequestLog
 from tests.state_machine.shop import KEY, Shop
 
 Kind = Literal["counted", "commit", "post", "record"]
@@ -96,7 +96,7 @@ class Moments:
         with ExitStack() as stack:
             for name in ("write", "write_now"):
                 stack.enter_context(patch.object(Committer, name, self._before(getattr(Committer, name), "commit")))
-            stack.enter_context(patch.object(Books, "enter", self._before(Books.enter, "post")))
+            stack.enter_context(patch.object(RequestLog, "enter", self._before(RequestLog.enter, "post")))
             yield
 
     def _before(self, call: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
@@ -172,7 +172,7 @@ def _noting(shop: Shop, opened: list[int]) -> Iterator[None]:
         before = self.is_open
         told = real(self, item, error)
         if self.is_open and not before:
-            opened.append(shop.sandbox.books.count())
+            opened.append(shop.sandbox.request_log.count())
         return told
 
     with patch.object(Outage, "failed", failed):
