@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from pipeline.model import CREDITS_PER_USD
-from sandbox.desk import Desk
 from sandbox.orders import Refusal
+from sandbox.state import SandboxState
 
 SANDBOX_HEADER = "x-pipeline-sandbox"
 INFERENCE_ID = web.RequestKey("inference_id", str)
@@ -60,7 +60,7 @@ def usd(credits_: int) -> float:
     return round(credits_ / CREDITS_PER_USD, 7)
 
 
-def manners(request: web.Request) -> dict[str, str]:
+def vendor_headers(request: web.Request) -> dict[str, str]:
     """The headers that every answer carries."""
     headers = {SANDBOX_HEADER: "1", "x-inference-id": request[INFERENCE_ID]}
     label = client_request_id(request)
@@ -77,7 +77,7 @@ def answer(request: web.Request, body: Any, *, status: int = 200, credits_: int 
     return web.Response(
         text=json.dumps(body),
         status=status,
-        headers=manners(request) | cost(credits_),
+        headers=vendor_headers(request) | cost(credits_),
         content_type="application/json",
     )
 
@@ -97,7 +97,7 @@ def error(request: web.Request, refusal: Refusal, now: float, *, status_as_text:
     return response
 
 
-def vendor_form(desk: Desk) -> Middleware:
+def vendor_form(state: SandboxState) -> Middleware:
     """A middleware that numbers requests and gives every refusal the vendor's form."""
 
     @web.middleware
@@ -108,18 +108,18 @@ def vendor_form(desk: Desk) -> Middleware:
         try:
             return await handler(request)
         except Refusal as refusal:
-            return error(request, refusal, desk.clock())
+            return error(request, refusal, state.clock())
         except web.HTTPRequestEntityTooLarge:
-            return error(request, Refusal(413, "request entity too large"), desk.clock())
+            return error(request, Refusal(413, "request entity too large"), state.clock())
         except sqlite3.Error as failure:
-            return error(request, Refusal(500, f"the sandbox can't keep its books: {failure}"), desk.clock())
+            return error(request, Refusal(500, f"the sandbox can't keep its books: {failure}"), state.clock())
         except (web.HTTPMethodNotAllowed, web.HTTPNotFound):
-            return error(request, Refusal(404, f"Cannot {request.method} {request.path}"), desk.clock())
+            return error(request, Refusal(404, f"Cannot {request.method} {request.path}"), state.clock())
 
     return form
 
 
-def require_key(request: web.Request, desk: Desk) -> None:
+def require_key(request: web.Request, state: SandboxState) -> None:
     """Let only requests with the key pass.
 
     Raises:
@@ -129,5 +129,5 @@ def require_key(request: web.Request, desk: Desk) -> None:
     key = key.strip()
     if scheme.lower() != "bearer" or not key:
         raise Refusal(401, "Unauthorized: no API key was sent")
-    if desk.key is not None and key != desk.key:
+    if state.key is not None and key != state.key:
         raise Refusal(401, "Unauthorized: the API key is not valid")

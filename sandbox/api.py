@@ -7,50 +7,50 @@ from aiohttp import web
 
 from sandbox.answers import INFERENCE_ID, client_request_id, require_key
 from sandbox.api_faults import Exchange, fulfil, is_billed
-from sandbox.books import Status
-from sandbox.desk import Desk
 from sandbox.orders import Order, Refusal, label_of, read_order
+from sandbox.request_log import Status
+from sandbox.state import SandboxState
 from sandbox.wire import Vanished
 
 
 class Generations:
     """The handler of generation requests."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Answer one request. What is accepted is billed at once, whether or not the client waits for the answer."""
         body: Any = None
         try:
             body = read_json(await request.read())
-            require_key(request, self._desk)
-            with self._desk.admit():
-                order = read_order(body, self._desk.chance, label_of(client_request_id(request)))
+            require_key(request, self._state)
+            with self._state.admit():
+                order = read_order(body, self._state.chance, label_of(client_request_id(request)))
                 return await self._accept(request, order)
         except Refusal as refusal:
-            self._desk.books.answered(self._enter(request, "refused", body), refusal.status)
+            self._state.request_log.answered(self._enter(request, "refused", body), refusal.status)
             raise
 
     async def _accept(self, request: web.Request, order: Order) -> web.StreamResponse:
-        desk = self._desk
-        strike = desk.fate.decide(order.prompt, cdn=False)
-        billed = is_billed(strike)
-        if billed and order.credits > desk.credits_left:
+        state = self._state
+        injected = state.fault_plan.next_fault(order.prompt, cdn=False)
+        billed = is_billed(injected)
+        if billed and order.credits > state.credits_left:
             raise Refusal(403, "You have run out of credits. Please top up your balance")
         body = {"model": order.model.id, "prompt": order.prompt}
         number = self._enter(request, "succeeded" if billed else "failed", body, order if billed else None)
-        await desk.work()
-        response = await fulfil(Exchange(request, order, desk, strike))
+        await state.work()
+        response = await fulfil(Exchange(request, order, state, injected))
         status = response.said if isinstance(response, Vanished) else response.status
         if status is not None:
-            desk.books.answered(number, status)
+            state.request_log.answered(number, status)
         return response
 
     def _enter(self, request: web.Request, status: Status, body: Any, order: Order | None = None) -> int:
         named = body if isinstance(body, dict) else {}
-        return self._desk.books.enter(
-            created=self._desk.clock(),
+        return self._state.request_log.enter(
+            created=self._state.clock(),
             status=status,
             model=_text(named.get("model")),
             prompt=_text(named.get("prompt")),

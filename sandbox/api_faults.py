@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import anyio
 from aiohttp import hdrs, web
 
-from sandbox.answers import MESSAGES, answer, error, manners, usd
-from sandbox.behaviour import Strike
-from sandbox.desk import Desk
+from sandbox.answers import MESSAGES, answer, error, usd, vendor_headers
+from sandbox.behaviour import InjectedFault
 from sandbox.orders import Order, Refusal
+from sandbox.state import SandboxState
 from sandbox.wire import GARBAGE, Vanished, bomb, content, head, reset, reset_in_body, say, send_part, size
 
 Body = dict[str, Any]
@@ -26,12 +26,12 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request that is being answered: what was asked, and what befalls it."""
+    """A request that is being answered: what was asked, and which fault it gets."""
 
     request: web.Request
     order: Order
-    desk: Desk
-    strike: Strike | None
+    state: SandboxState
+    injected: InjectedFault | None
 
 
 # In place of a generation.
@@ -40,10 +40,10 @@ MODERATED = "The prompt was rejected by the content moderation: it may violate o
 
 
 def _status(status: int, exchange: Exchange, *, message: str = "", as_text: bool = False) -> web.StreamResponse:
-    strike = exchange.strike
-    said = (strike and strike.fault.message) or message or MESSAGES[status]
-    refusal = Refusal(status, said, retry_after=strike.fault.retry_after if strike else None)
-    return error(exchange.request, refusal, exchange.desk.clock(), status_as_text=as_text)
+    injected = exchange.injected
+    said = (injected and injected.fault.message) or message or MESSAGES[status]
+    refusal = Refusal(status, said, retry_after=injected.fault.retry_after if injected else None)
+    return error(exchange.request, refusal, exchange.state.clock(), status_as_text=as_text)
 
 
 def _html(status: int, _exchange: Exchange) -> web.StreamResponse:
@@ -53,7 +53,7 @@ def _html(status: int, _exchange: Exchange) -> web.StreamResponse:
 
 
 def _redirect(status: int, exchange: Exchange) -> web.StreamResponse:
-    headers = manners(exchange.request) | {hdrs.LOCATION: "/v1/images/generations"}
+    headers = vendor_headers(exchange.request) | {hdrs.LOCATION: "/v1/images/generations"}
     return web.Response(status=status, headers=headers)
 
 
@@ -252,16 +252,16 @@ DELIVERIES: dict[str, Callable[[web.Request, web.Response], Awaitable[web.Stream
 }
 
 
-def is_billed(strike: Strike | None) -> bool:
+def is_billed(injected: InjectedFault | None) -> bool:
     """Whether a request that meets this is billed."""
-    if strike is None:
+    if injected is None:
         return True
-    return strike.kind not in REFUSALS if strike.fault.billed is None else strike.fault.billed
+    return injected.kind not in REFUSALS if injected.fault.billed is None else injected.fault.billed
 
 
 async def fulfil(exchange: Exchange) -> web.StreamResponse:
     """Answer an accepted request, as well or as badly as was decided."""
-    kind = exchange.strike.kind if exchange.strike else ""
+    kind = exchange.injected.kind if exchange.injected else ""
     if kind in REFUSALS:
         return REFUSALS[kind](exchange)
     body = await _compose(exchange, inline=exchange.order.inline or kind in INLINE)
@@ -273,15 +273,15 @@ async def fulfil(exchange: Exchange) -> web.StreamResponse:
 
 async def _compose(exchange: Exchange, *, inline: bool) -> Body:
     """A good answer, in the vendor's usual shape."""
-    order, desk = exchange.order, exchange.desk
+    order, state = exchange.order, exchange.state
     images: list[Body] = []
     for picture in order.pictures:
         image: Body = {"mime_type": picture.mime_type, "prompt": order.revised_prompt}
         if inline:
-            image["b64_json"] = base64.b64encode(await desk.painted(picture)).decode()
+            image["b64_json"] = base64.b64encode(await state.painted(picture)).decode()
         else:
-            path = desk.new_path(picture)
-            desk.books.owe([(path, picture)])
-            image["url"] = desk.cdn_base + path
+            path = state.new_path(picture)
+            state.request_log.owe([(path, picture)])
+            image["url"] = state.cdn_base + path
         images.append(image)
-    return {"created": int(desk.clock()), "data": images, "meta": {"usage": {"tokens_used": order.credits}}}
+    return {"created": int(state.clock()), "data": images, "meta": {"usage": {"tokens_used": order.credits}}}

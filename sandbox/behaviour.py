@@ -16,7 +16,7 @@ class Fault:
     """One way to misbehave, and when.
 
     Attributes:
-        kind: One of `KINDS`; those that begin with `cdn-` befall picture downloads, the others generation requests.
+        kind: One of `KINDS`; those that begin with `cdn-` are for downloads, the others for generations.
             A tuple is a script: the first matching request meets its first kind, the next one its second, and so on;
             after its last everything works. Its `cdn-` kinds count downloads in the same way, by themselves. `ok` and
             `cdn-ok` stand for a request that goes well.
@@ -68,7 +68,7 @@ class Behaviour:
             until the next request is let in, rounded up; None for none.
         booking_delay: Seconds until a request shows up in the logs and transactions, as with the vendor.
         faults: Tried in their order; the first one that strikes decides.
-        seed: Seed of everything random here; requests that arrive in the same order meet the same fate.
+        seed: Seed of everything random here; requests that arrive in the same order meet the same faults.
     """
 
     latency: float = 0.0
@@ -83,23 +83,23 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
-    """A fault that befalls one request, as one kind."""
+class InjectedFault:
+    """The fault that one request gets, and as which kind."""
 
     kind: str
     fault: Fault
 
 
-class Fate:
-    """Decides, request by request, what befalls it under one behaviour."""
+class FaultPlan:
+    """Decides which fault each request gets, in order, under one behaviour."""
 
     def __init__(self, faults: Iterable[Fault], seed: int) -> None:
         self._chance = random.Random(seed)
         self._open = [(fault, _steps(fault, cdn=False), _steps(fault, cdn=True)) for fault in faults]
         self._struck: dict[tuple[int, bool], int] = {}
 
-    def decide(self, prompt: str, *, cdn: bool) -> Strike | None:
-        """What befalls the next request with this prompt, or None when it goes well."""
+    def next_fault(self, prompt: str, *, cdn: bool) -> InjectedFault | None:
+        """The fault of the next request with this prompt, or None when it goes well."""
         for number, (fault, *sides) in enumerate(self._open):
             steps = sides[cdn]
             if not steps or (fault.match is not None and fault.match not in prompt):
@@ -112,7 +112,7 @@ class Fate:
                 kind = self._draw(fault, struck)
                 self._struck[number, cdn] = struck + (kind != OK)
             if kind not in (OK, f"cdn-{OK}"):
-                return Strike(kind, fault)
+                return InjectedFault(kind, fault)
         return None
 
     def _draw(self, fault: Fault, struck: int) -> str:

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from pipeline.providers import catalogue
 from pipeline.providers.image_model import Model
-from sandbox.answers import answer, manners, usd
+from sandbox.answers import answer, usd, vendor_headers
 
 
 async def get(request: web.Request) -> web.Response:
@@ -20,7 +20,7 @@ async def get(request: web.Request) -> web.Response:
     tag = f'"{hashlib.sha256(json.dumps(body).encode()).hexdigest()[:32]}"'
     seen = [name.strip().removeprefix("W/") for name in request.headers.get(hdrs.IF_NONE_MATCH, "").split(",")]
     if tag in seen or "*" in seen:
-        return web.Response(status=304, headers=manners(request) | {hdrs.ETAG: tag})
+        return web.Response(status=304, headers=vendor_headers(request) | {hdrs.ETAG: tag})
     response = answer(request, body)
     response.headers[hdrs.ETAG] = tag
     return response

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from sandbox.answers import SANDBOX_HEADER
 from sandbox.cdn_faults import FAULTS, Download
-from sandbox.desk import Desk
+from sandbox.state import SandboxState
 from sandbox.wire import Vanished
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -17,25 +17,25 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 class Cdn:
     """The handler of downloads."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Answer one GET of a picture."""
-        desk = self._desk
-        picture = desk.books.picture(request.path)
+        state = self._state
+        picture = state.request_log.picture(request.path)
         if picture is None:
             return _error(404, "NoSuchKey")
-        desk.books.got(desk.clock(), request.path, request.headers)
-        if _expired(request, desk.clock()):
+        state.request_log.got(state.clock(), request.path, request.headers)
+        if _expired(request, state.clock()):
             return _error(403, "AccessDenied: Request has expired")
-        strike = desk.fate.decide(picture.prompt, cdn=True)
-        data = await desk.painted(picture)
+        injected = state.fault_plan.next_fault(picture.prompt, cdn=True)
+        data = await state.painted(picture)
         response = whole_or_range(request, data, picture.mime_type)
-        if strike is None:
+        if injected is None:
             return response
         try:
-            return await FAULTS[strike.kind](Download(request, picture, data, response, strike.fault))
+            return await FAULTS[injected.kind](Download(request, picture, data, response, injected.fault))
         except ConnectionError:  # the client has gone, as it should where a fault has no end; nobody need be told
             return Vanished(response.status)
 

@@ -11,7 +11,7 @@ import anyio
 from aiohttp import hdrs, web
 
 from sandbox.behaviour import Fault
-from sandbox.painter import Picture, paint
+from sandbox.painter import Painting, paint
 from sandbox.wire import GARBAGE, bomb, content, reset, reset_in_body, say, send_part, size
 
 HUGE_LENGTH = 50 * 1024**3
@@ -37,7 +37,7 @@ class Download:
     """
 
     request: web.Request
-    picture: Picture
+    picture: Painting
     data: bytes
     response: web.Response
     fault: Fault

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.providers import catalogue
 from pipeline.providers.image_model import Model
 from pipeline.providers.ratios import proportion
-from sandbox.painter import Picture
+from sandbox.painter import Painting
 
 _IGNORED = ("user", "quality", "style", "background", "moderation", "output_compression")
 """What OpenAI's clients may send and a model without such a parameter does nothing with."""
@@ -51,7 +51,7 @@ class Order:
     model: Model
     prompt: str
     revised_prompt: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Painting, ...]
     inline: bool
     credits: int
 
@@ -122,7 +122,7 @@ def _order(model: Model, parameters: Mapping[str, Any], inline: bool, chance: ra
         model=model,
         prompt=prompt,
         revised_prompt=_rewrite(prompt, parameters, model),
-        pictures=tuple(Picture(prompt, seed, width, height, mime_type, model.id, ratio, label) for seed in seeds),
+        pictures=tuple(Painting(prompt, seed, width, height, mime_type, model.id, ratio, label) for seed in seeds),
         inline=inline
         or parameters.get("convert_base64_to_url") is False
         or parameters.get("response_format") == "b64_json",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Painting:
     """What is to be painted: everything its bytes depend on.
 
     Attributes:
@@ -43,7 +43,7 @@ class Picture:
     label: str = ""
 
 
-def paint(picture: Picture) -> bytes:
+def paint(picture: Painting) -> bytes:
     """The whole image file."""
     from PIL import Image
 
@@ -56,7 +56,7 @@ def paint(picture: Picture) -> bytes:
     return _encode(canvas, picture.mime_type)
 
 
-def _caption(picture: Picture) -> str:
+def _caption(picture: Painting) -> str:
     name = picture.model.rpartition("/")[2]
     size = f"{picture.width}x{picture.height}"
     parts = ["sandbox", picture.label and f"key {picture.label}", name, picture.ratio, size, f"seed {picture.seed}"]

@@ -12,13 +12,13 @@ from aiohttp import web
 
 from pipeline.errors import UsageError
 from sandbox import catalogue
-from sandbox.account import Account
+from sandbox.account import AccountApi
 from sandbox.answers import vendor_form
 from sandbox.api import Generations
 from sandbox.behaviour import Behaviour
-from sandbox.books import Books
 from sandbox.cdn import Cdn
-from sandbox.desk import Desk
+from sandbox.request_log import RequestLog
+from sandbox.state import SandboxState
 
 BALANCE = 1_000_000.0
 """Dollars on an account that nobody set a balance for."""
@@ -33,12 +33,12 @@ class Sandbox:
     Attributes:
         base: Where the API listens, `http://127.0.0.1:PORT`.
         cdn_base: Where the pictures are served.
-        books: What was asked and billed.
+        request_log: What was asked and billed.
     """
 
     base: str
     cdn_base: str
-    books: Books
+    request_log: RequestLog
 
     def __init__(
         self,
@@ -58,15 +58,15 @@ class Sandbox:
             host: Address to listen on.
             port: Port of the API; 0 for any that is free.
             cdn_port: Port of the CDN; 0 for any that is free.
-            state: Folder in which the books are kept, for a later sandbox; None to forget them.
+            state: Folder in which the request log is kept, for a later sandbox; None to forget them.
             behaviour: How to behave; well, by default.
             key: The only key that is accepted; None for any.
-            balance: Dollars to begin with, of which all that these books ever billed is taken; None for plenty.
+            balance: Dollars to begin with, of which all that this log ever billed is taken; None for plenty.
             clock: Seconds since the epoch.
         """
         self._host = host
         self._ports = (port, cdn_port)
-        self._state = state
+        self._folder = state
         self._behaviour = behaviour or Behaviour()
         self._key = key
         self._balance = BALANCE if balance is None else balance
@@ -78,18 +78,18 @@ class Sandbox:
 
         Raises:
             UsageError: Pillow is not installed, or a port is taken.
-            StorageFailed: The books can't be kept in the folder.
+            StorageFailed: The request log can't be kept in the folder.
         """
         if find_spec("PIL") is None:
             raise UsageError("the sandbox paints with Pillow: pip install 'image-pipeline[sandbox]'")
         async with AsyncExitStack() as stack:
-            self.books = Books(self._state / "books.db" if self._state else None)
-            stack.callback(self.books.close)
-            self._desk = Desk(
-                self.books, behaviour=self._behaviour, key=self._key, balance=self._balance, clock=self._clock
+            self.request_log = RequestLog(self._folder / "books.db" if self._folder else None)
+            stack.callback(self.request_log.close)
+            self._state = SandboxState(
+                self.request_log, behaviour=self._behaviour, key=self._key, balance=self._balance, clock=self._clock
             )
-            self.cdn_base = self._desk.cdn_base = await self._listen(stack, _cdn(self._desk), self._ports[1])
-            self.base = await self._listen(stack, _api(self._desk), self._ports[0])
+            self.cdn_base = self._state.cdn_base = await self._listen(stack, _cdn(self._state), self._ports[1])
+            self.base = await self._listen(stack, _api(self._state), self._ports[0])
             self._open = stack.pop_all()
         return self
 
@@ -106,11 +106,11 @@ class Sandbox:
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
-        self._desk.behave(behaviour)
+        self._state.behave(behaviour)
 
     def current_url(self, url: str) -> str:
         """A picture's URL from an earlier sandbox with the same `state`, moved to this one's CDN; others unchanged."""
-        return self._desk.current_url(url)
+        return self._state.current_url(url)
 
     async def _listen(self, stack: AsyncExitStack, app: web.Application, port: int) -> str:
         # Handlers end with their clients, and with the sandbox: nobody waits for one that hangs.
@@ -125,10 +125,10 @@ class Sandbox:
         return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{bound}"
 
 
-def _api(desk: Desk) -> web.Application:
-    app = web.Application(middlewares=[vendor_form(desk)], client_max_size=MAX_BODY)
-    account = Account(desk)
-    app.router.add_post("/v1/images/generations", Generations(desk).post)
+def _api(state: SandboxState) -> web.Application:
+    app = web.Application(middlewares=[vendor_form(state)], client_max_size=MAX_BODY)
+    account = AccountApi(state)
+    app.router.add_post("/v1/images/generations", Generations(state).post)
     app.router.add_get("/v1/models", catalogue.get)
     app.router.add_get("/v2/billing", account.billing)
     app.router.add_get("/v2/logs", account.logs)
@@ -136,7 +136,7 @@ def _api(desk: Desk) -> web.Application:
     return app
 
 
-def _cdn(desk: Desk) -> web.Application:
+def _cdn(state: SandboxState) -> web.Application:
     app = web.Application()
-    app.router.add_get("/{path:.*}", Cdn(desk).get)
+    app.router.add_get("/{path:.*}", Cdn(state).get)
     return app

@@ -83,7 +83,7 @@ async def test_what_a_coroutine_function_raises_is_raised_by_the_run_and_nothing
     with pytest.raises(LookupError):
         await site.run("A fox", on_record=on_record)
     assert (await site.run()).exit_code == 0
-    assert site.sandbox.books.count() == 1
+    assert site.sandbox.request_log.count() == 1
 
 
 async def test_a_listener_hears_of_each_step_of_a_picture_in_its_order(site: Site) -> None:

@@ -13,6 +13,9 @@ Violation = tuple[str, str, str]
 
 _WORD_ENDS = re.compile(r"[_\s-]+")
 
+_SIDES = ("width", "height")
+"""Parts that are numbers of pixels."""
+
 _WORDS = {
     "string": "text",
     "integer": "a whole number",
@@ -98,19 +101,26 @@ def _alternatives(name: str, value: Any, specs: Sequence[Spec]) -> Iterator[Viol
 
 def _alternative(spec: Spec) -> str:
     if "object" in spec:
-        return "{" + ", ".join(f"{side}: pixels" for side in spec["object"]) + "}"
+        parts = spec["object"].items()
+        words = [f"{part}: {'pixels' if part in _SIDES else _WORDS[part_spec['type']]}" for part, part_spec in parts]
+        return "{" + ", ".join(words) + "}"
     return f"one of {', '.join(spec['enum'])}" if "enum" in spec else _WORDS[spec["type"]]
 
 
-def _object(name: str, value: Mapping[str, Any], spec: Spec) -> Iterator[Violation]:
+def _object(name: str, value: Any, spec: Spec) -> Iterator[Violation]:
+    """A mapping of parts: all of them are needed, unless `required` names those that are."""
     parts, step = spec["object"], spec.get("multiple_of")
+    if not isinstance(value, Mapping):
+        yield name, f"{name} is {shown(value)}", f"write a mapping: {_alternative(spec)}"
+        return
     for key in value:
         if key not in parts:
             yield f"{name}.{key}", f"{name} has no {shown(key)}", f"it has {' and '.join(parts)}"
     for part, part_spec in parts.items():
         path = f"{name}.{part}"
         if part not in value:
-            yield name, f"{name} has no {part}", f"write {_alternative(spec)}"
+            if part in spec.get("required", parts):
+                yield name, f"{name} has no {part}", f"write {_alternative(spec)}"
             continue
         found = list(violations(path, value[part], part_spec))
         yield from found
@@ -128,7 +138,9 @@ def _choices(value: Any, choices: Sequence[Any]) -> str:
 
 
 def _text(name: str, value: str, spec: Spec) -> Iterator[Violation]:
-    longest = spec.get("maxLength")
+    shortest, longest = spec.get("minLength", 0), spec.get("maxLength")
+    if len(value) < shortest:
+        yield name, f"{name} has {len(value)} characters", f"write at least {shortest}"
     if longest is not None and len(value) > longest:
         yield name, f"{name} has {len(value)} characters", f"shorten it to {longest}"
     if spec.get("format") == "uri" and not value.startswith(("http://", "https://", "data:")):

@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pipeline.ledger.group_commit import GroupCommit
-from sandbox.books import Books
+from sandbox.request_log import RequestLog
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Recorder:
             for name in ("open", "write", "ftruncate", "fsync", "replace", "link", "unlink", "mkdir"):
                 stack.enter_context(patch.object(os, name, getattr(self, f"_{name}")(getattr(os, name))))
             stack.enter_context(patch.object(GroupCommit, "_commit", self._commit(GroupCommit._commit)))
-            stack.enter_context(patch.object(Books, "enter", self._enter(Books.enter)))
-            stack.enter_context(patch.object(Books, "got", self._got(Books.got)))
+            stack.enter_context(patch.object(RequestLog, "enter", self._enter(RequestLog.enter)))
+            stack.enter_context(patch.object(RequestLog, "got", self._got(RequestLog.got)))
             yield
 
     def _name(self, path: Any, within: int | None = None) -> str | None:
@@ -163,14 +163,14 @@ class Recorder:
         return wrapper
 
     def _enter(self, call: Callable[..., int]) -> Callable[..., int]:
-        def wrapper(books: Books, **entry: Any) -> int:
+        def wrapper(books: RequestLog, **entry: Any) -> int:
             self.trace.append(Event("post", entry["client_request_id"]))
             return call(books, **entry)
 
         return wrapper
 
     def _got(self, call: Callable[..., None]) -> Callable[..., None]:
-        def wrapper(books: Books, created: float, path: str, headers: Any) -> None:
+        def wrapper(books: RequestLog, created: float, path: str, headers: Any) -> None:
             self.trace.append(Event("get", path))
             call(books, created, path, headers)
 

@@ -70,4 +70,4 @@ async def night(folder: Path, seed: int) -> None:
         sandbox.behaviour = Behaviour()
         summary = await site.run(limits={"retry_paid_budget_usd": 1000})
         assert summary.saved + summary.failed.get("lost", 0) == 40
-        assert sandbox.books.billed_credits() == site.billed()
+        assert sandbox.request_log.billed_credits() == site.billed()

@@ -78,7 +78,7 @@ async def attempt(site: Site) -> int:
 async def check(site: Site, before: int) -> None:
     """The next run finishes without paying for anything again."""
     assert await attempt(site) == 0
-    assert site.sandbox.books.count() - before == len(PROMPTS), "something was paid for twice"
+    assert site.sandbox.request_log.count() - before == len(PROMPTS), "something was paid for twice"
     assert site.billed() == (1 + 2 + 1 + 1) * 126_000
     assert verify(site.output).sound
     assert len(site.pictures()) == 4, "something was left behind"
@@ -101,7 +101,7 @@ async def test_whatever_call_fails_the_next_run_finishes_and_pays_for_nothing_ag
     async with Sandbox() as sandbox:
         output = await prepared(tmp_path, sandbox)
         for nth, site in enumerate(copies(tmp_path, sandbox, output), 1):
-            before = sandbox.books.count()
+            before = sandbox.request_log.count()
             with Injector(site.output, call, number, nth, sticky=sticky).active() as injector:
                 code = await attempt(site)
             assert code in (0, 6), f"exit code {code} when {call} number {nth} failed"
@@ -117,7 +117,7 @@ async def test_a_write_that_takes_only_a_part_is_carried_on(tmp_path: Path, stic
     async with Sandbox() as sandbox:
         output = await prepared(tmp_path, sandbox)
         for nth, site in enumerate(copies(tmp_path, sandbox, output), 1):
-            before = sandbox.books.count()
+            before = sandbox.request_log.count()
             with Injector(site.output, "write", SHORT, nth, sticky=sticky).active() as injector:
                 assert await attempt(site) == 0
             await check(site, before)
@@ -151,7 +151,7 @@ async def test_signals_that_interrupt_every_call_are_no_fault(tmp_path: Path) ->
             over.set()
             interrupting.join()
             assert count > 10
-            assert len(sandbox.books.requests()) == len(PROMPTS)
+            assert len(sandbox.request_log.requests()) == len(PROMPTS)
             assert verify(site.output).sound
     finally:
         over.set()
@@ -183,7 +183,7 @@ async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
     async with Sandbox() as sandbox:
         output = await prepared(tmp_path, sandbox)
         for round_, site in enumerate(copies(tmp_path, sandbox, output)):
-            before = sandbox.books.count()
+            before = sandbox.request_log.count()
             flaky = Flaky(1 + round_ * steps, sticky=sticky)
 
             def flaky_begin(committer: GroupCommit, batch: Any, patience: float, flaky: Flaky = flaky) -> None:
@@ -204,7 +204,7 @@ async def test_whatever_step_of_the_ledger_fails_what_was_paid_is_kept_or_named(
             assert code in (0, 6), f"exit code {code} when step {1 + round_ * steps} failed"
             assert await attempt(site) == 0
             assert verify(site.output).sound
-            sent = sandbox.books.requests()[before:]
+            sent = sandbox.request_log.requests()[before:]
             assert {row.client_request_id for row in sent} <= known(site), (
                 "a request left that the ledger does not know"
             )
@@ -227,7 +227,7 @@ def paid(site: Site) -> set[str]:
 
 def billed(site: Site, before: int) -> set[str]:
     """By the sandbox's books: the ids of the attempts that were billed since so many requests."""
-    return {row.client_request_id or "" for row in site.sandbox.books.requests()[before:] if row.credits}
+    return {row.client_request_id or "" for row in site.sandbox.request_log.requests()[before:] if row.credits}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a limit that a process sets for itself")
@@ -250,4 +250,4 @@ async def test_a_ledger_that_is_full_stops_the_run_and_the_next_one_goes_on(
         assert "full" in (summary.reason or "")
         monkeypatch.setattr(writing.Ledger, "__init__", opened)
         assert (await site.run()).exit_code == 0
-        assert site.billed() == sandbox.books.billed_credits()
+        assert site.billed() == sandbox.request_log.billed_credits()

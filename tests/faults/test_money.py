@@ -35,13 +35,13 @@ async def test_a_budget_is_never_exceeded_whatever_happens(tmp_path: Path, group
             prompts = [{"prompt": f"Fox {item}", "count": chance.randint(1, 4)} for item in range(16)]
             # Killed at some moment, then started again, with what was spent before in the window.
             await site.run(*prompts, limits=limits, stop_after=chance.uniform(0.02, 0.3))
-            assert sandbox.books.billed_credits() <= cap
+            assert sandbox.request_log.billed_credits() <= cap
             summary = await site.run()
             assert summary.exit_code in (0, 1, 7)
-            assert sandbox.books.billed_credits() <= cap, "the budget was exceeded"
+            assert sandbox.request_log.billed_credits() <= cap, "the budget was exceeded"
             with LedgerReader(site.output / ".pipeline" / "ledger.db") as ledger:
                 books = ledger.books()
-            assert books.billed - books.unresolved <= sandbox.books.billed_credits() <= books.billed <= cap
+            assert books.billed - books.unresolved <= sandbox.request_log.billed_credits() <= books.billed <= cap
 
 
 @pytest.mark.timeout(count(180, 1800))
@@ -70,10 +70,10 @@ async def test_a_key_that_is_revoked_stops_all_workers_at_its_first_refusal(site
             site.sandbox.behaviour = faults("401")
 
     summary = await site.run(*(f"Fox {n}" for n in range(200)), limits={"concurrency": 32}, on_record=revoke)
-    refused = site.sandbox.books.count(http_status=401)
+    refused = site.sandbox.request_log.count(http_status=401)
     assert summary.exit_code == 3
     assert 1 <= refused <= 32, "requests went on with a key that had been refused"
     assert summary.books.unresolved == 0
     site.sandbox.behaviour = Behaviour()
     assert (await site.run()).exit_code == 0
-    assert site.sandbox.books.billed_credits() == 200 * PRICE
+    assert site.sandbox.request_log.billed_credits() == 200 * PRICE

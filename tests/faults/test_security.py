@@ -317,8 +317,8 @@ async def test_proxies_and_passwords_in_the_environment_are_not_used(tmp_path: P
         environ |= {"NETRC": str(netrc), "HOME": str(tmp_path), "NO_PROXY": "", "no_proxy": ""}
         night = job(tmp_path, sandbox.base, "A fox")
         done = await program("run", night, environ=environ)
-        (get,) = sandbox.books.last_gets()
-        assert (done.code, sandbox.books.count(), proxy.connections) == (0, 1, 0), done.err
+        (get,) = sandbox.request_log.last_gets()
+        assert (done.code, sandbox.request_log.count(), proxy.connections) == (0, 1, 0), done.err
     assert not {"authorization", "proxy-authorization", "cookie"} & {name.lower() for name in get.headers}
     assert b"secret" not in done.said
 
@@ -435,7 +435,7 @@ async def test_the_key_is_in_no_output_and_no_file_of_a_run_that_meets_every_fau
         limits = {"request_timeout": 2, "concurrency": 8, "max_image_bytes": 5_000_000, "patience": 60}
         night = job(tmp_path, sandbox.base, *prompts, limits=limits)
         done = [await program("run", night, environ=DEVELOPER)]
-        assert sandbox.books.count() >= len(kinds), done[0].said
+        assert sandbox.request_log.count() >= len(kinds), done[0].said
         for command in ("plan", "status", "verify", "audit", "manifest"):
             done.append(await program(command, night, "--json", environ={"PIPELINE_DEBUG": "1"}))
     assert done[0].code == 1
@@ -488,7 +488,7 @@ async def test_a_mistake_in_the_program_shows_no_key_even_to_those_who_look_for_
             except Exception as error:
                 found = traceback.TracebackException.from_exception(error, capture_locals=True)
                 shown += "".join(found.format()) + repr(error) + str(error.args)
-            shown += repr((client, vars(client), sandbox.books.requests()))
+            shown += repr((client, vars(client), sandbox.request_log.requests()))
     assert "Key(***)" in shown
     assert not any(form in shown.encode() for form in guises(KEY))
     assert KEY not in caplog.text
@@ -946,8 +946,8 @@ async def test_odd_headers_are_not_repeated_and_may_have_been_billed(tmp_path: P
     async with Sandbox(behaviour=faults(kind)) as sandbox:
         night = job(tmp_path, sandbox.base, "A fox", limits={"retry_paid_budget_usd": 0})
         done = await program("run", night, "--json")
-        assert sandbox.books.count() == (2 if kind == "html-502" else 1), "it was asked for again blindly"
-        billed = sandbox.books.billed_credits()
+        assert sandbox.request_log.count() == (2 if kind == "html-502" else 1), "it was asked for again blindly"
+        billed = sandbox.request_log.billed_credits()
     assert done.code == 1
     assert_printable(done.said)
     assert b"X-Forged" not in done.said
@@ -1056,7 +1056,7 @@ async def test_no_bomb_takes_more_than_little_memory_at_32_at_once(tmp_path: Pat
         limits = {"concurrency": 32, "downloads": 32, "max_image_bytes": 5_000_000}
         night = job(tmp_path, sandbox.base, *(f"Fox {number}" for number in range(32)), limits=limits)
         done = await program("run", night, "--quiet", environ={"PEAK": "1"})
-        assert (done.code, sandbox.books.count()) == (1, 32), done.err
+        assert (done.code, sandbox.request_log.count()) == (1, 32), done.err
     assert held(done) < MOST_MEMORY
 
 
@@ -1066,7 +1066,7 @@ async def test_no_answer_takes_more_than_little_memory(tmp_path: Path, kind: str
     async with Sandbox(behaviour=faults(kind)) as sandbox:
         night = job(tmp_path, sandbox.base, *(f"Fox {number}" for number in range(8)), limits={"concurrency": 8})
         done = await program("run", night, "--quiet", environ={"PEAK": "1"})
-        assert (done.code, sandbox.books.billed_credits()) == (1, 8 * PRICE), done.err
+        assert (done.code, sandbox.request_log.billed_credits()) == (1, 8 * PRICE), done.err
     assert held(done) < MOST_MEMORY
 
 

@@ -29,9 +29,9 @@ async def test_what_may_have_been_billed_is_not_sent_again_before_its_log_is_rea
 async def test_every_bill_is_paid_for_or_lost_and_the_books_are_those_of_the_upstream(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults((kind, "ok"))
     summary = await site.run("A fox", {"prompt": "A crow", "count": 3}, limits={"request_timeout": 0.3})
-    books = site.sandbox.books
-    assert site.billed() == summary.books.billed == books.billed_credits()
-    named = {row.client_request_id or "unnamed" for row in books.requests() if row.credits}
+    log = site.sandbox.request_log
+    assert site.billed() == summary.books.billed == log.billed_credits()
+    named = {row.client_request_id or "unnamed" for row in log.requests() if row.credits}
     with LedgerReader(site.output / ".pipeline" / "ledger.db") as ledger:
         became = {attempt.id: attempt.state for attempt in ledger.attempts_of(site.sandbox.base)}
     assert {became[name] for name in named} <= {"paid", "lost"}

@@ -38,7 +38,7 @@ async def test_whatever_happened_the_books_balance_to_the_credit(site: Site) -> 
     found = await audited(site)
     assert found.balanced
     assert found.differences == []
-    assert found.books.billed == found.logged == site.sandbox.books.billed_credits()
+    assert found.books.billed == found.logged == site.sandbox.request_log.billed_credits()
     assert found.books.filtered > 0
     assert found.books.lost > 0
     assert "  balanced, to the credit" in list(found.lines())
@@ -138,7 +138,7 @@ async def test_what_an_unread_answer_cost_is_what_the_log_has_for_it(site: Site,
 async def test_a_receipt_that_was_never_read_and_is_not_in_the_log_is_a_difference(site: Site) -> None:
     await site.run("A fox")
     change(site, "UPDATE attempts SET delivered = NULL, id = 'a.b.c', inference_id = NULL")
-    site.sandbox.books._db.execute("DELETE FROM requests")
+    site.sandbox.request_log._db.execute("DELETE FROM requests")
     found = await audited(site)
     assert not found.balanced
     assert [one.what for one in found.differences] == ["paid by the ledger, and not in the log"]
@@ -179,13 +179,13 @@ async def test_a_request_without_an_outcome_is_named_by_status(site: Site) -> No
 
 async def test_a_charge_whose_label_the_log_lacks_is_found_by_the_vendors_id(site: Site) -> None:
     await site.run("A fox")
-    site.sandbox.books._db.execute("UPDATE requests SET client_request_id = NULL")
+    site.sandbox.request_log._db.execute("UPDATE requests SET client_request_id = NULL")
     assert (await audited(site)).balanced
 
 
 async def test_labels_in_upper_case_are_ours(site: Site) -> None:
     await site.run("A fox")
-    site.sandbox.books._db.execute(
+    site.sandbox.request_log._db.execute(
         "UPDATE requests SET client_request_id = upper(client_request_id), inference_id = 'x'"
     )
     assert (await audited(site)).balanced

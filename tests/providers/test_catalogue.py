@@ -99,3 +99,42 @@ def test_a_model_of_another_server_is_checked_for_nothing() -> None:
 def test_what_is_no_ratio_has_no_proportion(ratio: str) -> None:
     assert ratios.proportion(ratio) is None
     assert ratios.fits(ratio, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "parameter", "wrong", "right"),
+    [
+        ("blackforestlabs/flux-2-lora", "loras", [{"scale": 1}], [{"path": "https://x.test/a"}]),
+        ("blackforestlabs/flux-2-lora", "loras", [{"path": "a", "scale": 5}], [{"path": "a", "scale": 0.5}]),
+        ("alibaba/z-image-turbo-lora", "loras", ["a"], []),
+        ("recraft-v3", "colors", [{"r": 256, "g": 0, "b": 0}], [{"r": 255, "g": 0, "b": 0}]),
+        ("recraft-v3", "colors", [{"r": 1}], []),
+        ("flux/kontext-pro/image-to-image", "image_url", ["fox.png"], ["https://x.test/fox.png"]),
+        ("luma/uni-1", "prompt", "", "a"),
+    ],
+)
+def test_the_parts_of_a_value_are_checked_as_the_vendor_documents_them(
+    model_id: str, parameter: str, wrong: object, right: object
+) -> None:
+    model = catalogue.of(model_id)
+    assert [name for name, *_ in model.problems({parameter: wrong}) if name.startswith(parameter)]
+    assert not [name for name, *_ in model.problems({parameter: right}) if name.startswith(parameter)]
+
+
+@pytest.mark.parametrize(("ratio", "size"), [("16:9", (1280, 768)), ("9:16", (768, 1280))])
+def test_the_wide_pictures_of_hunyuan_are_accepted_as_it_makes_them(ratio: str, size: tuple[int, int]) -> None:
+    """The vendor's page shows 1280x768 for `landscape_16_9`, which is 6 % off."""
+    model = catalogue.of("hunyuan/hunyuan-image-v3-text-to-image")
+    assert model.accepts_shape(ratio, *size)
+    assert not model.accepts_shape(ratio, *size[::-1])
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    ["google/gemini-2.5-flash-image-edit", "google/gemini-3-pro-image-preview-edit", "google/nano-banana-pro-edit"],
+)
+def test_a_model_that_the_vendor_lists_without_a_document_is_known(model_id: str) -> None:
+    model = catalogue.find(model_id)
+    assert model is not None
+    assert len(model.ratios or ()) == 10
+    assert [name for name, *_ in model.problems({"prompt": "a fox"})] == ["image_urls"]

@@ -46,7 +46,7 @@ class Site:
     @property
     def posts(self) -> int:
         """Requests that have reached the sandbox so far."""
-        return self.sandbox.books.count()
+        return self.sandbox.request_log.count()
 
     def load(self, *prompts: Any, **more: Any) -> Job:
         """Write the job file and read it; what is not given stays as it was."""

@@ -31,9 +31,9 @@ async def test_a_deleted_picture_whose_server_is_gone_for_good_is_made_again_by_
     picture.unlink()
     async with Sandbox(port=port) as new:
         assert dict((await site.run()).failed) == {"download": 1}
-        assert new.books.count() == 0
+        assert new.request_log.count() == 0
         assert (await site.run()).exit_code == 0
-        assert new.books.count() == 1
+        assert new.request_log.count() == 1
 
 
 async def test_a_picture_that_never_arrived_is_asked_for_anew_when_a_person_says_so(site: Site) -> None:
@@ -45,10 +45,10 @@ async def test_a_picture_that_never_arrived_is_asked_for_anew_when_a_person_says
 
 async def test_a_second_run_sends_nothing_and_changes_nothing(site: Site) -> None:
     await site.run("A fox", "A crow", {"prompt": "An owl", "count": 2})
-    before, gets = (site.pictures(), site.records()), site.sandbox.books.gets()
+    before, gets = (site.pictures(), site.records()), site.sandbox.request_log.gets()
     assert await site.asks() == 0
     assert (site.pictures(), site.records()) == before
-    assert site.sandbox.books.gets() == gets
+    assert site.sandbox.request_log.gets() == gets
 
 
 async def test_a_second_run_says_that_all_is_there(site: Site) -> None:
@@ -68,7 +68,7 @@ async def test_a_reordered_job_sends_nothing_and_reorders_the_manifest(site: Sit
 async def test_one_edited_prompt_is_one_request(site: Site) -> None:
     await site.run("A fox", "A crow", "An owl")
     assert await site.asks("A fox", "A black crow", "An owl") == 1
-    assert site.sandbox.books.requests()[-1].prompt == "A black crow"
+    assert site.sandbox.request_log.requests()[-1].prompt == "A black crow"
 
 
 async def test_a_new_line_is_one_request(site: Site) -> None:
@@ -100,7 +100,7 @@ async def test_a_deleted_file_is_downloaded_again_without_asking(site: Site) -> 
     (site.output / next(iter(before))).unlink()
     assert await site.asks() == 0
     assert site.pictures() == before
-    assert site.sandbox.books.gets() == 2
+    assert site.sandbox.request_log.gets() == 2
 
 
 async def test_a_damaged_file_is_downloaded_again_without_asking_and_kept(site: Site) -> None:
@@ -116,7 +116,7 @@ async def test_a_file_that_was_only_touched_is_left_alone(site: Site) -> None:
     await site.run("A fox")
     (site.output / next(iter(site.pictures()))).touch()
     assert await site.asks() == 0
-    assert site.sandbox.books.gets() == 1
+    assert site.sandbox.request_log.gets() == 1
 
 
 @pytest.mark.parametrize("kind", ["cdn-404", "cdn-410", "cdn-403"])
@@ -241,11 +241,11 @@ async def test_a_prompt_that_is_changed_back_costs_nothing_and_gives_the_same_by
 async def test_a_new_id_renames_the_file_and_sends_nothing_at_all(site: Site) -> None:
     await site.run({"id": "fox", "prompt": "A fox", "count": 2})
     before = site.pictures()
-    gets = site.sandbox.books.gets()
+    gets = site.sandbox.request_log.gets()
     assert await site.asks({"id": "renard", "prompt": "A fox", "count": 2}) == 0
     assert site.pictures() == {"renard.png": before["fox.png"], "renard-2.png": before["fox-2.png"]}
     assert [record.path for record in site.records()] == ["renard.png", "renard-2.png"]
-    assert site.sandbox.books.gets() == gets
+    assert site.sandbox.request_log.gets() == gets
 
 
 async def test_two_ids_that_are_swapped_swap_their_files(site: Site) -> None:
@@ -268,7 +268,7 @@ async def test_a_raised_count_asks_only_for_what_is_added(site: Site) -> None:
     await site.run({"id": "fox", "prompt": "A fox", "count": 2})
     before = site.pictures()
     assert await site.asks({"id": "fox", "prompt": "A fox", "count": 5}) == 1
-    assert site.sandbox.books.requests()[-1].images == 3
+    assert site.sandbox.request_log.requests()[-1].images == 3
     assert sorted(site.pictures()) == ["fox-2.png", "fox-3.png", "fox-4.png", "fox-5.png", "fox.png"]
     assert before.items() <= site.pictures().items()
 
@@ -309,7 +309,7 @@ async def test_only_makes_what_it_names_and_leaves_the_rest_pending(site: Site) 
 
 async def test_limit_counts_images_not_requests(site: Site) -> None:
     summary = await site.run({"prompt": "A fox", "count": 6}, selection=Selection(limit=5))
-    assert [row.images for row in site.sandbox.books.requests()] == [4, 1]
+    assert [row.images for row in site.sandbox.request_log.requests()] == [4, 1]
     assert (summary.saved, summary.pending) == (5, 1)
 
 

@@ -29,7 +29,7 @@ async def test_every_shape_of_an_answer_gives_whole_files(site: Site, kind: str)
 async def test_bytes_in_the_answer_need_no_download_and_leave_no_url(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults(kind)
     await site.run("A fox")
-    assert site.sandbox.books.gets() == 0
+    assert site.sandbox.request_log.gets() == 0
     record = site.record()
     assert (record.status, record.url, record.mime_type) == ("saved", None, "image/png")
 

@@ -92,7 +92,7 @@ async def test_behind_a_closed_gate_nothing_is_sent_and_nothing_recorded(bench: 
     producer = await bench.producer()
     bench.stop.request(STOP)
     await producer.request(Request(FOX, (0, 1)))
-    assert (bench.sandbox.books.count(), bench.records, bench.states(FOX)) == (0, [], [])
+    assert (bench.sandbox.request_log.count(), bench.records, bench.states(FOX)) == (0, [], [])
 
 
 async def test_a_gate_that_closes_while_the_intent_is_written_lets_nothing_out(
@@ -107,7 +107,7 @@ async def test_a_gate_that_closes_while_the_intent_is_written_lets_nothing_out(
 
     monkeypatch.setattr(Ledger, "intend", intend_and_close)
     await producer.request(Request(FOX, (0, 1)))
-    assert bench.sandbox.books.count() == 0
+    assert bench.sandbox.request_log.count() == 0
     assert bench.states(FOX) == ["rejected"]
     assert producer.asker.admission.budget.reserved == 0
 
@@ -123,7 +123,7 @@ async def test_a_gate_that_closes_during_a_backoff_ends_the_waiting_at_once(
         while not bench.states(FOX) or bench.states(FOX)[0] != "rejected":
             await anyio.sleep(0.001)
         bench.stop.request(STOP)
-    assert bench.sandbox.books.count() == 1
+    assert bench.sandbox.request_log.count() == 1
     assert bench.records == []
 
 
@@ -132,7 +132,7 @@ async def test_what_is_cut_off_while_it_waits_for_its_answer_may_have_been_bille
     producer = await bench.producer()
     async with anyio.create_task_group() as group:
         group.start_soon(producer.request, Request(FOX, (0, 1)))
-        while not bench.sandbox.books.count():
+        while not bench.sandbox.request_log.count():
             await anyio.sleep(0.001)
         group.cancel_scope.cancel()
     (attempt,) = bench.ledger.maybe_billed()
@@ -147,7 +147,11 @@ async def test_nothing_is_asked_for_when_the_disk_has_no_room_for_it(bench: Benc
     await producer.request(Request(FOX, (0, 1)))
     assert isinstance(bench.stop.reason, StorageFailed)
     assert "MB left" in str(bench.stop.reason)
-    assert (bench.sandbox.books.count(), bench.states(FOX), producer.asker.admission.budget.reserved) == (0, [], 0)
+    assert (bench.sandbox.request_log.count(), bench.states(FOX), producer.asker.admission.budget.reserved) == (
+        0,
+        [],
+        0,
+    )
 
 
 async def test_a_failure_that_cant_be_written_down_stops_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,14 +186,14 @@ async def test_a_price_that_no_list_names_is_learned_from_the_first_answer(bench
 async def test_a_lost_picture_that_had_been_delivered_is_asked_for_once(bench: Bench) -> None:
     gone = GeneratedImage(url=f"{bench.sandbox.cdn_base}/never/was.png?Expires=1700000000")
     await (await bench.producer()).deliver(PaidImage(CROW, 0, gone, "attempt-0", replaces=True))
-    assert bench.sandbox.books.count() == 1
+    assert bench.sandbox.request_log.count() == 1
     assert [record.status for record in bench.records] == ["saved"]
 
 
 async def test_a_lost_picture_that_was_never_delivered_is_given_up(bench: Bench) -> None:
     gone = GeneratedImage(url=f"{bench.sandbox.cdn_base}/never/was.png?Expires=1700000000")
     await (await bench.producer()).deliver(PaidImage(CROW, 0, gone, "attempt-0"))
-    assert bench.sandbox.books.count() == 0
+    assert bench.sandbox.request_log.count() == 0
     assert [record.cause for record in bench.records] == ["lost"]
     assert "its URL was good until 2023-11-14" in (bench.records[0].error or "")
 
@@ -199,7 +203,7 @@ async def test_a_download_does_not_hold_up_the_next_request(bench: Bench) -> Non
     producer = await bench.producer(concurrency=1)
     async with anyio.create_task_group() as group:
         group.start_soon(producer.request, Request(FOX, (0, 1)))
-        while not bench.sandbox.books.gets():
+        while not bench.sandbox.request_log.gets():
             await anyio.sleep(0.001)
         await producer.request(Request(CROW, (0,)))
         group.cancel_scope.cancel()
@@ -211,10 +215,10 @@ async def test_no_more_downloads_are_in_flight_than_the_limit_says(bench: Bench)
     producer = await bench.producer(downloads=1)
     async with anyio.create_task_group() as group:
         group.start_soon(producer.request, Request(FOX, (0, 1)))
-        while not bench.sandbox.books.gets():
+        while not bench.sandbox.request_log.gets():
             await anyio.sleep(0.001)
         await anyio.sleep(0.02)
-        assert bench.sandbox.books.gets() == 1
+        assert bench.sandbox.request_log.gets() == 1
         group.cancel_scope.cancel()
 
 
@@ -225,7 +229,7 @@ async def test_no_more_requests_are_in_flight_than_the_limit_says(bench: Bench) 
         for n in range(6):
             item = Item(key=f"key-{n}", id=f"item-{n}", prompt=f"Fox {n}", model=DEFAULT_MODEL, aspect_ratio="16:9")
             group.start_soon(producer.request, Request(item, (0,)))
-    assert bench.sandbox.books.count() == bench.sandbox.books.count(http_status=200) == 6
+    assert bench.sandbox.request_log.count() == bench.sandbox.request_log.count(http_status=200) == 6
 
 
 async def test_a_long_pause_is_told_to_whoever_watches(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +241,7 @@ async def test_a_long_pause_is_told_to_whoever_watches(bench: Bench, monkeypatch
             await anyio.sleep(0.001)
         bench.stop.request(STOP)
     assert "pause" in bench.notes[0]
-    assert bench.sandbox.books.count() == 1
+    assert bench.sandbox.request_log.count() == 1
 
 
 async def test_a_key_that_would_travel_in_the_clear_is_warned_about(bench: Bench) -> None:

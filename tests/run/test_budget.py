@@ -16,7 +16,7 @@ async def test_a_budget_is_used_and_never_exceeded(site: Site, concurrency: int)
     site.sandbox.behaviour = Behaviour(latency=0.005)
     summary = await site.run(*FOXES, limits={"budget_tokens": 3 * PRICE + 1, "concurrency": concurrency})
     assert (summary.exit_code, summary.saved, summary.pending) == (7, 3, 3)
-    assert site.sandbox.books.billed_credits() == summary.tokens_used == 3 * PRICE
+    assert site.sandbox.request_log.billed_credits() == summary.tokens_used == 3 * PRICE
     assert "budget" in (summary.reason or "")
 
 
@@ -43,7 +43,7 @@ async def test_what_the_budget_was_promised_to_is_sent_though_another_request_do
     jobs = ["A fox", *({"prompt": f"Crow {n}", "count": 4} for n in range(9))]
     summary = await site.run(*jobs, limits={"budget_tokens": 2 * PRICE, "requests_per_minute": 600})
     assert (summary.exit_code, summary.saved) == (7, 2)
-    assert site.sandbox.books.billed_credits() == 2 * PRICE
+    assert site.sandbox.request_log.billed_credits() == 2 * PRICE
 
 
 async def test_a_refused_request_gives_its_share_of_the_budget_back(site: Site) -> None:
@@ -56,7 +56,7 @@ async def test_what_may_have_been_billed_counts_against_the_budget(site: Site) -
     site.sandbox.behaviour = faults(("reset-after-billing", "ok"))
     summary = await site.run("A fox", limits={"budget_tokens": 2 * PRICE - 1})
     assert (summary.exit_code, site.posts, len(summary.lost)) == (7, 1, 1)
-    assert site.sandbox.books.billed_credits() == PRICE
+    assert site.sandbox.request_log.billed_credits() == PRICE
 
 
 async def test_what_turns_out_not_to_have_been_billed_gives_its_share_back(site: Site) -> None:

@@ -42,7 +42,7 @@ PASSING = [
 async def test_a_fault_that_passes_costs_nothing_and_leaves_the_right_picture(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults((kind, "cdn-ok"))
     summary = await site.run({"id": "fox", "prompt": "A fox", "seeds": [7]})
-    assert (summary.exit_code, site.posts, site.sandbox.books.billed_credits()) == (0, 1, PRICE)
+    assert (summary.exit_code, site.posts, site.sandbox.request_log.billed_credits()) == (0, 1, PRICE)
     faulty = site.pictures()
     site.sandbox.behaviour = faults()
     await site.run(output=str(site.folder / "other"))
@@ -103,7 +103,7 @@ async def test_a_sound_picture_of_the_wrong_shape_never_gets_the_name(site: Site
 async def test_a_broken_download_goes_on_where_it_broke(site: Site) -> None:
     site.sandbox.behaviour = faults(("cdn-truncated", "cdn-ok"))
     await site.run("A fox")
-    first, second = site.sandbox.books.last_gets()
+    first, second = site.sandbox.request_log.last_gets()
     (picture,) = site.pictures().values()
     assert first.path == second.path
     assert "range" not in first.headers
@@ -114,7 +114,7 @@ async def test_a_broken_download_goes_on_where_it_broke(site: Site) -> None:
 async def test_the_key_is_never_sent_for_a_picture(site: Site) -> None:
     site.sandbox.behaviour = faults(("cdn-truncated", "cdn-500", "cdn-redirect", "cdn-ok"))
     await site.run("A fox")
-    gets = site.sandbox.books.last_gets()
+    gets = site.sandbox.request_log.last_gets()
     assert len(gets) > 2
     assert not any("authorization" in get.headers for get in gets)
 
@@ -125,7 +125,7 @@ async def test_a_cdn_that_fails_every_third_time_costs_not_one_request_more(site
     site.sandbox.behaviour = Behaviour(faults=mixed, seed=3)
     summary = await site.run(*({"prompt": f"Fox {n}", "count": 4} for n in range(10)))
     assert (summary.exit_code, summary.saved, len(site.pictures()), site.posts) == (0, 40, 40, 10)
-    assert site.sandbox.books.gets() > 40
+    assert site.sandbox.request_log.gets() > 40
     assert not list(site.output.glob(".*.part"))
 
 

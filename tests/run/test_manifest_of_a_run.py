@@ -31,8 +31,8 @@ async def test_a_line_has_every_documented_field_and_they_are_true(site: Site) -
     await site.run({"id": "fox", "prompt": "A fox", "seeds": [7]})
     line = json.loads((site.output / "manifest.jsonl").read_text())
     assert list(line) == [field.name for field in fields(Record)]
-    (asked,) = site.sandbox.books.requests()
-    (got,) = site.sandbox.books.last_gets()
+    (asked,) = site.sandbox.request_log.requests()
+    (got,) = site.sandbox.request_log.last_gets()
     ((name, data),) = site.pictures().items()
     with Image.open(site.output / name) as found:
         assert (line["width"], line["height"]) == found.size == (1408, 768)

@@ -63,4 +63,4 @@ async def test_a_url_that_says_when_it_ends_is_not_waited_for_any_longer(
     summary = await site.run("A fox")
     assert dict(summary.failed) == {"lost": 1}
     assert "its URL was good until" in (site.record().error or "")
-    assert site.sandbox.books.gets() <= QUICK.fetches_when_refused
+    assert site.sandbox.request_log.gets() <= QUICK.fetches_when_refused

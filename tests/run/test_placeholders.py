@@ -65,12 +65,12 @@ async def test_a_sandbox_that_stands_at_the_apis_address_pushes_no_paid_picture_
     async with serving(saying({"data": [{"url": "/p.png"}]}), **{"p.png": picture}) as base:
         await site.run(FOX, endpoint=base)
     before = site.pictures()
-    asked = site.sandbox.books.count()
+    asked = site.sandbox.request_log.count()
     summary = await site.run({"id": "fox", "prompt": "Another fox"}, endpoint=site.sandbox.base)
     assert summary.exit_code == 2
     assert "fox.png" in (summary.reason or "")
     assert "correct AIML_API_BASE" in (summary.reason or "")
-    assert (site.pictures(), site.sandbox.books.count()) == (before, asked)
+    assert (site.pictures(), site.sandbox.request_log.count()) == (before, asked)
     await site.run(selection=Selection(placeholders=True))
     assert site.pictures() != before
 

@@ -26,7 +26,7 @@ def _files() -> Iterator[None]:
 async def test_a_balance_below_the_price_of_the_plan_is_said_with_both_figures(site: Site) -> None:
     async with Sandbox(balance=0.1) as poor:
         summary = await site.run("A fox", "A crow", endpoint=poor.base)
-        assert (summary.exit_code, poor.books.count(), summary.pending) == (3, 0, 2)
+        assert (summary.exit_code, poor.request_log.count(), summary.pending) == (3, 0, 2)
         assert "$0.10 left" in (summary.reason or "")
         assert "the plan costs $0.126 (252,000 tokens" in (summary.reason or "")
         assert (await site.run("A fox", endpoint=poor.base)).exit_code == 0
@@ -35,7 +35,7 @@ async def test_a_balance_below_the_price_of_the_plan_is_said_with_both_figures(s
 async def test_a_budget_makes_a_plan_affordable(site: Site) -> None:
     async with Sandbox(balance=0.1) as poor:
         summary = await site.run("A fox", "A crow", endpoint=poor.base, limits={"budget_tokens": PRICE})
-        assert (summary.exit_code, poor.books.count()) == (7, 1)
+        assert (summary.exit_code, poor.request_log.count()) == (7, 1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pipeline.limits.breaker import CircuitBreaker
 from pipeline.run import preflight as preflight_room
 from pipeline.run.up_to_date import RunRequest, unchanged
 from sandbox import Behaviour, Fault
-from sandbox.painter import Picture, paint
+from sandbox.painter import Painting, paint
 from tests.run.site import KEY, PRICE, Site, faults
 from tests.run.upstream import serving
 
@@ -39,7 +39,7 @@ async def test_limit_is_a_cap_on_what_is_bought(site: Site) -> None:
         fox, {"id": "b", "prompt": "A crow", "count": 8}, limits=limits, selection=Selection(limit=5)
     )
     assert summary.made == 5
-    assert site.sandbox.books.billed_credits() // PRICE == 5
+    assert site.sandbox.request_log.billed_credits() // PRICE == 5
 
 
 async def test_a_job_that_was_edited_during_a_run_is_no_job_with_nothing_to_do(site: Site) -> None:
@@ -74,7 +74,7 @@ async def test_a_list_that_was_edited_during_a_run_never_ends_with_0_and_images_
 
 
 async def test_one_answer_that_stalls_costs_no_other_paid_answer(site: Site) -> None:
-    picture = base64.b64encode(paint(Picture("x", 1, 1024, 1024, "image/png", "m", "1:1"))).decode()
+    picture = base64.b64encode(paint(Painting("x", 1, 1024, 1024, "image/png", "m", "1:1"))).decode()
     body = json.dumps({"pad": "x" * 12_000_000, "data": [{"b64_json": picture}], "meta": {"usage": {"tokens_used": 1}}})
     posts = 0
 

@@ -35,7 +35,7 @@ UNREADABLE = [
 async def test_what_the_log_does_not_know_was_not_billed_and_is_asked_for_again(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults((kind, "ok"))
     summary = await site.run("A fox")
-    assert (summary.exit_code, site.posts, site.sandbox.books.billed_credits()) == (0, 2, PRICE)
+    assert (summary.exit_code, site.posts, site.sandbox.request_log.billed_credits()) == (0, 2, PRICE)
     assert (summary.maybe_billed, summary.lost) == ((), ())
     assert summary.books.billed == summary.books.delivered == PRICE
 
@@ -48,11 +48,11 @@ async def test_what_was_billed_without_an_answer_is_named_with_its_price_and_ask
     summary = await site.run("A fox")
     assert (summary.exit_code, site.posts) == (0, 2)
     (named,) = summary.lost
-    assert named.client_request_id == site.sandbox.books.requests()[0].client_request_id
+    assert named.client_request_id == site.sandbox.request_log.requests()[0].client_request_id
     assert named.tokens == PRICE
     assert "the vendor's log says that it was billed" in (named.error or "")
     assert (summary.books.delivered, summary.books.lost) == (PRICE, PRICE)
-    assert summary.books.billed == site.sandbox.books.billed_credits()
+    assert summary.books.billed == site.sandbox.request_log.billed_credits()
     assert summary.maybe_billed == ()
     assert site.record().tokens_used == 2 * PRICE
 
@@ -101,7 +101,7 @@ async def test_the_lost_budget_ends_asking_again(site: Site, budget: float, aske
     summary = await site.run("A fox", limits={"retry_paid_budget_usd": budget})
     assert (summary.exit_code, dict(summary.failed), site.posts) == (1, {"lost": 1}, asked)
     assert "limits.retry_paid_budget_usd" in (site.record().error or "")
-    assert summary.books.lost == asked * PRICE == site.sandbox.books.billed_credits()
+    assert summary.books.lost == asked * PRICE == site.sandbox.request_log.billed_credits()
     assert await site.asks() == 0
 
 
@@ -126,7 +126,7 @@ async def test_a_charge_that_is_booked_late_is_found_when_the_run_ends(site: Sit
     summary = await site.run("A fox")
     assert summary.exit_code == 0
     assert [lost.tokens for lost in summary.lost] == [PRICE]
-    assert summary.books.billed == site.sandbox.books.billed_credits() == 2 * PRICE
+    assert summary.books.billed == site.sandbox.request_log.billed_credits() == 2 * PRICE
 
 
 async def test_a_charge_that_is_booked_after_the_run_is_found_by_the_next_one(site: Site) -> None:

@@ -13,7 +13,7 @@ from tests.run.site import KEY, PRICE, Site, VirtualTime, faults
 async def test_a_failure_in_the_vendors_form_is_tried_again_and_billed_once(site: Site, kind: str) -> None:
     site.sandbox.behaviour = faults((kind, kind, "ok"))
     summary = await site.run("A fox")
-    assert (summary.exit_code, site.posts, site.sandbox.books.billed_credits()) == (0, 3, PRICE)
+    assert (summary.exit_code, site.posts, site.sandbox.request_log.billed_credits()) == (0, 3, PRICE)
     assert summary.maybe_billed == ()
     assert site.record().attempts == 3
 
@@ -81,7 +81,7 @@ async def test_a_refused_key_lets_what_is_in_flight_finish_and_sends_nothing_mor
     assert kind in (summary.reason or "")
     assert site.posts == 3
     assert (summary.saved, summary.pending) == (2, 10)
-    assert site.sandbox.books.billed_credits() == summary.tokens_used == 2 * PRICE
+    assert site.sandbox.request_log.billed_credits() == summary.tokens_used == 2 * PRICE
     site.sandbox.behaviour = faults()
     assert await site.asks() == 10
 
@@ -89,7 +89,7 @@ async def test_a_refused_key_lets_what_is_in_flight_finish_and_sends_nothing_mor
 async def test_a_wrong_key_stops_the_run_before_anything_is_asked_for(site: Site) -> None:
     async with Sandbox(key="another") as strict:
         summary = await site.run("A fox", "A crow", endpoint=strict.base, limits={"concurrency": 1})
-        assert (summary.exit_code, strict.books.count()) == (3, 0)
+        assert (summary.exit_code, strict.request_log.count()) == (3, 0)
 
 
 @pytest.mark.parametrize("kind", ["301", "307", "308"])
@@ -109,7 +109,7 @@ async def test_a_429_pauses_for_what_it_says_and_is_no_attempt(
 ) -> None:
     site.sandbox.behaviour = faults(Fault("429", times=1, retry_after=said))
     summary = await site.run("A fox", limits={"attempts": 1})
-    assert (summary.exit_code, site.posts, site.sandbox.books.billed_credits()) == (0, 2, PRICE)
+    assert (summary.exit_code, site.posts, site.sandbox.request_log.billed_credits()) == (0, 2, PRICE)
     assert sum(time.slept) == pytest.approx(paused, abs=0.01)
 
 
@@ -143,7 +143,7 @@ async def test_a_server_that_bears_two_at_once_is_given_all_the_items(site: Site
     site.sandbox.behaviour = Behaviour(latency=0.005, concurrency=2, retry_after="0")
     summary = await site.run(*(f"Fox {n}" for n in range(10)), limits={"attempts": 1})
     assert (summary.exit_code, summary.saved) == (0, 10)
-    assert site.sandbox.books.billed_credits() == 10 * PRICE
+    assert site.sandbox.request_log.billed_credits() == 10 * PRICE
 
 
 async def test_nothing_but_429_ends_the_run_as_unavailable_once_patience_is_over(site: Site, time: VirtualTime) -> None:
@@ -156,7 +156,7 @@ async def test_nothing_but_429_ends_the_run_as_unavailable_once_patience_is_over
 async def test_every_attempt_carries_a_label_of_its_own(site: Site) -> None:
     site.sandbox.behaviour = faults(("500", "ok"))
     await site.run("A fox", "A crow")
-    labels = [row.client_request_id for row in site.sandbox.books.requests()]
+    labels = [row.client_request_id for row in site.sandbox.request_log.requests()]
     assert len(set(labels)) == 3
     assert None not in labels
     assert {record.client_request_id for record in site.records()} < set(labels)

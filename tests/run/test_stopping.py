@@ -60,7 +60,7 @@ async def test_a_second_signal_stops_at_once_and_names_what_may_have_been_billed
     site.sandbox.behaviour = faults(Fault("hang", match="7"))
 
     async def interrupt_twice() -> None:
-        while site.sandbox.books.count() < 8:
+        while site.sandbox.request_log.count() < 8:
             await anyio.sleep(0.005)
         os.kill(os.getpid(), signal.SIGINT)
         await anyio.sleep(0.02)
@@ -83,7 +83,7 @@ async def test_the_grace_time_ends_what_does_not_finish(site: Site) -> None:
     site.sandbox.behaviour = faults("hang")
 
     async def interrupt() -> None:
-        while not site.sandbox.books.count():
+        while not site.sandbox.request_log.count():
             await anyio.sleep(0.005)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -100,7 +100,7 @@ async def test_a_run_that_is_torn_down_is_finished_by_the_next_one_which_asks_fo
     with anyio.CancelScope() as scope:
 
         async def tear_down() -> None:
-            while site.sandbox.books.gets() < 7:
+            while site.sandbox.request_log.gets() < 7:
                 await anyio.sleep(0.005)
             scope.cancel()
 
@@ -169,7 +169,7 @@ async def test_a_provider_that_comes_back_is_found_by_a_probe_and_no_item_is_los
     site.sandbox.behaviour = faults(Fault("503", times=30))
     summary = await site.run(*FOXES, limits={"attempts": 2})
     assert (summary.exit_code, summary.saved) == (0, 8)
-    assert site.sandbox.books.billed_credits() == 8 * PRICE
+    assert site.sandbox.request_log.billed_credits() == 8 * PRICE
 
 
 async def test_a_second_run_on_one_folder_is_locked_out_and_touches_nothing(site: Site) -> None:

@@ -71,7 +71,7 @@ async def test_a_disk_that_fails_under_a_picture_keeps_its_claim(
     disk.heal()
     assert summary.exit_code == 6
     assert str(site.output) in (summary.reason or "")
-    paid = site.sandbox.books.count(status="succeeded")
+    paid = site.sandbox.request_log.count(status="succeeded")
     assert 1 <= paid < MANY
     assert not list(site.output.glob(".*.part"))
     assert await site.asks() == MANY - paid
@@ -247,7 +247,7 @@ async def test_nothing_is_sent_whose_intent_cant_be_written_down(site: Site, led
     assert summary.exit_code == 6
     assert "ledger" in (summary.reason or "")
     assert site.posts < 4
-    labels = {row.client_request_id for row in site.sandbox.books.requests()}
+    labels = {row.client_request_id for row in site.sandbox.request_log.requests()}
     with sqlite3.connect(site.output / ".pipeline/ledger.db") as db:
         assert labels <= {label for (label,) in db.execute("SELECT id FROM attempts")}
     db.close()
@@ -303,7 +303,7 @@ async def test_a_manifest_that_cant_be_written_during_the_run_ends_it(
     assert site.posts < 4
     monkeypatch.undo()
     assert (await site.run()).exit_code == 0
-    assert site.sandbox.books.billed_credits() == 4 * 126_000
+    assert site.sandbox.request_log.billed_credits() == 4 * 126_000
 
 
 async def test_a_manifest_that_cant_be_written_at_the_end_is_written_by_the_next_run(site: Site) -> None:

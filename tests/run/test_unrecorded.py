@@ -19,7 +19,7 @@ async def test_when_an_older_backup_was_brought_back_its_lost_charges_are_named_
     backup = site.folder / "backup"
     shutil.copytree(site.output, backup)
     assert await site.asks("A fox", "A crow", "A hare") == 2
-    first, lost = (row.client_request_id for row in site.sandbox.books.requests()[:2])
+    first, lost = (row.client_request_id for row in site.sandbox.request_log.requests()[:2])
     shutil.rmtree(site.output)
     shutil.copytree(backup, site.output)
     notes: list[tuple[str, int]] = []

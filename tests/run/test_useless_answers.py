@@ -14,7 +14,7 @@ async def bought(site: Site, *kinds: str, **limits: Any) -> int:
     """Run a long job; the images that were billed."""
     site.sandbox.behaviour = Behaviour(faults=tuple(Fault(kind) for kind in kinds), latency=0.01)
     await site.run(*MANY, limits={"concurrency": 2, "downloads": 2, "attempts": 1, **limits})
-    return site.sandbox.books.billed_credits() // PRICE
+    return site.sandbox.request_log.billed_credits() // PRICE
 
 
 @pytest.mark.parametrize("kind", ["cdn-403", "cdn-404", "cdn-redirect-loop", "cdn-wrong-size", "cdn-svg", "cdn-503"])

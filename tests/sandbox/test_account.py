@@ -31,7 +31,7 @@ async def test_the_log_has_a_row_for_every_request_newest_first() -> None:
     async with Sandbox(clock=clock) as sandbox:
         await fill(sandbox, clock)
         log = (await look(sandbox, "/v2/logs")).json
-        inference_ids = [row.inference_id for row in sandbox.books.requests(status=["succeeded", "failed"])]
+        inference_ids = [row.inference_id for row in sandbox.request_log.requests(status=["succeeded", "failed"])]
     assert log["pagination"] == {"limit": 100, "offset": 0, "total": 5, "has_more": False}
     assert [row["client_request_id"] for row in log["data"]] == [f"label-{n}" for n in (4, 3, 2, 1, 0)]
     assert [row["inference_id"] for row in log["data"]] == inference_ids[::-1]
@@ -125,7 +125,7 @@ async def test_charges_are_paged_by_cursor_without_loss() -> None:
             cursor = page["pagination"]["next_cursor"]
             assert page["pagination"]["has_more"] == (cursor is not None)
             await ask(sandbox)  # a page that is read does not move
-        paid = sandbox.books.requests(status="succeeded")
+        paid = sandbox.request_log.requests(status="succeeded")
     assert seen == [row.inference_id for row in paid[:4]][::-1]
 
 

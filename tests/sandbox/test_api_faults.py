@@ -16,7 +16,7 @@ async def struck(kind: str, **options: Any) -> tuple[Reply, int]:
     """What a request meets that a fault strikes, and what it is billed."""
     async with Sandbox(behaviour=Behaviour(faults=(Fault(kind, **options),))) as sandbox:
         reply = await ask(sandbox, num_images=2, seed=1)
-        return reply, sandbox.books.billed_credits()
+        return reply, sandbox.request_log.billed_credits()
 
 
 @pytest.mark.parametrize("status", MESSAGES)
@@ -27,10 +27,10 @@ async def test_a_status_has_the_vendors_form_and_is_not_billed(status: int) -> N
     assert reply.json["path"] == PATH
 
 
-async def test_a_failed_request_is_in_the_books_as_failed() -> None:
+async def test_a_failed_request_is_in_the_log_as_failed() -> None:
     async with Sandbox(behaviour=Behaviour(faults=(Fault("500"),))) as sandbox:
         await ask(sandbox)
-        (row,) = sandbox.books.requests()
+        (row,) = sandbox.request_log.requests()
     assert (row.status, row.http_status, row.credits, row.images) == ("failed", 500, 0, 0)
 
 
@@ -92,7 +92,7 @@ async def test_an_answer_that_arrives_badly(
     async with Sandbox(behaviour=Behaviour(faults=(Fault(kind, times=1),))) as sandbox:
         with pytest.raises(error):
             await ask(sandbox)
-        (row,) = sandbox.books.requests()
+        (row,) = sandbox.request_log.requests()
         assert (row.credits, row.http_status) == (billed, http_status)
         assert (await ask(sandbox)).status == 200
 
@@ -102,7 +102,7 @@ async def test_an_answer_may_be_nested_deeper_than_anybody_reads() -> None:
         async with aiohttp.ClientSession() as session:
             body = await (await begin(session, sandbox)).read()
         assert body.count(b"[") + body.count(b"{") >= 100_000
-        assert sandbox.books.billed_credits() == PRICE
+        assert sandbox.request_log.billed_credits() == PRICE
 
 
 async def begin(session: aiohttp.ClientSession, sandbox: Sandbox) -> aiohttp.ClientResponse:
@@ -119,7 +119,7 @@ async def test_a_hanging_answer_never_comes() -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.04)) as session:
             with pytest.raises(TimeoutError):
                 await begin(session, sandbox)
-        assert sandbox.books.billed_credits() == PRICE
+        assert sandbox.request_log.billed_credits() == PRICE
 
 
 async def test_headers_may_come_without_their_body() -> None:
@@ -129,7 +129,7 @@ async def test_headers_may_come_without_their_body() -> None:
             assert (response.status, response.headers["x-pipeline-sandbox"]) == (200, "1")
             with pytest.raises(TimeoutError):
                 await response.read()
-        assert sandbox.books.billed_credits() == PRICE
+        assert sandbox.request_log.billed_credits() == PRICE
 
 
 async def test_a_compressed_answer_may_be_damaged() -> None:
@@ -160,7 +160,7 @@ async def test_whoever_stops_reading_a_large_answer_is_billed_all_the_same() -> 
             response = await begin(session, sandbox)
             await response.content.readany()
             response.close()
-        assert sandbox.books.billed_credits() == PRICE
+        assert sandbox.request_log.billed_credits() == PRICE
 
 
 async def test_shapes_of_a_good_answer() -> None:
@@ -187,7 +187,7 @@ async def test_shapes_of_a_good_answer() -> None:
             reply = await ask(sandbox, num_images=2, seed=1)
             assert reply.status == 200
             assert holds(reply.json), kind
-        assert sandbox.books.billed_credits() == len(shapes) * 2 * PRICE
+        assert sandbox.request_log.billed_credits() == len(shapes) * 2 * PRICE
 
 
 async def test_a_signed_url_works_until_its_time_is_over() -> None:

@@ -3,13 +3,13 @@ import pytest
 from pipeline.errors import UsageError
 from sandbox import KINDS, Behaviour, Fault
 from sandbox.api_faults import DELIVERIES, REFUSALS, SHAPES
-from sandbox.behaviour import Bucket, Fate, bucket
+from sandbox.behaviour import Bucket, FaultPlan, bucket
 from sandbox.cdn_faults import FAULTS
 
 
-def fates(fate: Fate, prompt: str, n: int, *, cdn: bool = False) -> list[str]:
-    strikes = [fate.decide(prompt, cdn=cdn) for _ in range(n)]
-    return [strike.kind if strike else "ok" for strike in strikes]
+def kinds(plan: FaultPlan, prompt: str, n: int, *, cdn: bool = False) -> list[str]:
+    faults = [plan.next_fault(prompt, cdn=cdn) for _ in range(n)]
+    return [fault.kind if fault else "ok" for fault in faults]
 
 
 def test_every_kind_that_is_named_is_done_and_every_kind_that_is_done_is_named() -> None:
@@ -30,29 +30,29 @@ def test_a_probability_is_between_0_and_1(probability: float) -> None:
 
 
 def test_a_fault_strikes_as_often_as_it_is_told() -> None:
-    assert fates(Fate([Fault("500", times=2)], 0), "x", 4) == ["500", "500", "ok", "ok"]
+    assert kinds(FaultPlan([Fault("500", times=2)], 0), "x", 4) == ["500", "500", "ok", "ok"]
 
 
 def test_a_fault_strikes_only_what_it_matches() -> None:
-    fate = Fate([Fault("500", match="fox")], 0)
-    assert fates(fate, "a hare", 1) == ["ok"]
-    assert fates(fate, "a fox", 1) == ["500"]
+    plan = FaultPlan([Fault("500", match="fox")], 0)
+    assert kinds(plan, "a hare", 1) == ["ok"]
+    assert kinds(plan, "a fox", 1) == ["500"]
 
 
 def test_a_script_is_followed_step_by_step() -> None:
-    fate = Fate([Fault(("500", "cut", "ok", "cdn-404", "504"), match="fox")], 0)
-    assert fates(fate, "hare", 1) == ["ok"]
-    assert fates(fate, "fox", 6) == ["500", "cut", "ok", "504", "ok", "ok"]
-    assert fates(fate, "fox", 2, cdn=True) == ["cdn-404", "ok"]
+    plan = FaultPlan([Fault(("500", "cut", "ok", "cdn-404", "504"), match="fox")], 0)
+    assert kinds(plan, "hare", 1) == ["ok"]
+    assert kinds(plan, "fox", 6) == ["500", "cut", "ok", "504", "ok", "ok"]
+    assert kinds(plan, "fox", 2, cdn=True) == ["cdn-404", "ok"]
 
 
 def test_the_first_fault_that_strikes_decides() -> None:
-    fate = Fate([Fault("500", times=1), Fault("503", times=2), Fault("cdn-404")], 0)
-    assert fates(fate, "x", 4) == ["500", "503", "503", "ok"]
+    plan = FaultPlan([Fault("500", times=1), Fault("503", times=2), Fault("cdn-404")], 0)
+    assert kinds(plan, "x", 4) == ["500", "503", "503", "ok"]
 
 
 def test_probability_is_drawn_from_the_seed() -> None:
-    first, again, other = (fates(Fate([Fault("500", 0.2)], seed), "x", 1000) for seed in (1, 1, 2))
+    first, again, other = (kinds(FaultPlan([Fault("500", 0.2)], seed), "x", 1000) for seed in (1, 1, 2))
     assert first == again != other
     assert 150 < first.count("500") < 250
 

@@ -19,15 +19,15 @@ async def test_pictures_come_from_another_port_without_any_key() -> None:
         assert reply.status == 200
         assert reply.headers["Content-Type"] == "image/png"
         assert reply.headers["x-pipeline-sandbox"] == "1"
-        assert sandbox.books.gets() == 1
-        (get,) = sandbox.books.last_gets(url.removeprefix(sandbox.cdn_base))
+        assert sandbox.request_log.gets() == 1
+        (get,) = sandbox.request_log.last_gets(url.removeprefix(sandbox.cdn_base))
         assert "authorization" not in get.headers
 
 
 async def test_an_unknown_picture_is_not_there() -> None:
     async with Sandbox() as sandbox:
         assert (await fetch(sandbox.cdn_base + "/generations/guepard/none.png")).status == 404
-        assert sandbox.books.last_gets() == []
+        assert sandbox.request_log.last_gets() == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ async def test_all_is_served_where_a_part_makes_no_sense() -> None:
             assert status == (416 if asked == "bytes=9-5" else 200)
 
 
-async def befallen(kind: str, **headers: str) -> tuple[Reply, bytes]:
+async def answered_with(kind: str, **headers: str) -> tuple[Reply, bytes]:
     """What a download meets that a fault strikes, and the picture it asked for."""
     async with Sandbox() as sandbox:
         url = await picture_url(sandbox, seed=1, aspect_ratio="16:9")
@@ -75,7 +75,7 @@ async def befallen(kind: str, **headers: str) -> tuple[Reply, bytes]:
 
 @pytest.mark.parametrize("status", [403, 404, 410, 429, 500, 502, 503, 504])
 async def test_a_download_may_be_refused(status: int) -> None:
-    reply, _ = await befallen(f"cdn-{status}")
+    reply, _ = await answered_with(f"cdn-{status}")
     assert (reply.status, reply.headers["Retry-After"]) == (status, "7")
 
 
@@ -87,18 +87,18 @@ async def test_a_fault_without_retry_after_sends_none() -> None:
 @pytest.mark.parametrize("kind", ["cdn-truncated", "cdn-long-length", "cdn-reset", "cdn-no-answer", "cdn-garbage"])
 async def test_a_download_may_break(kind: str) -> None:
     with pytest.raises(aiohttp.ClientError):
-        await befallen(kind)
+        await answered_with(kind)
 
 
 async def test_a_cut_may_look_like_an_end() -> None:
-    reply, right = await befallen("cdn-cut-close")
+    reply, right = await answered_with("cdn-cut-close")
     assert reply.status == 200
     assert "Content-Length" not in reply.headers
     assert reply.body == right[: len(right) // 2]
 
 
 async def test_one_bit_may_be_wrong_and_another_one_each_time() -> None:
-    replies = [await befallen("cdn-bit-flip") for _ in range(4)]
+    replies = [await answered_with("cdn-bit-flip") for _ in range(4)]
     for reply, right in replies:
         assert sum(a != b for a, b in zip(reply.body, right, strict=True)) == 1
     assert len({reply.body for reply, _ in replies}) > 1
@@ -117,7 +117,7 @@ async def test_one_bit_may_be_wrong_and_another_one_each_time() -> None:
     ],
 )
 async def test_a_download_may_be_something_else(kind: str, type_: str, begins: bytes) -> None:
-    reply, right = await befallen(kind)
+    reply, right = await answered_with(kind)
     assert reply.status == 200
     assert reply.headers["Content-Type"] == type_
     assert reply.body.startswith(begins)
@@ -127,7 +127,7 @@ async def test_a_download_may_be_something_else(kind: str, type_: str, begins: b
 
 
 async def test_a_pixel_bomb_is_small_as_a_file() -> None:
-    reply, _ = await befallen("cdn-pixel-bomb")
+    reply, _ = await answered_with("cdn-pixel-bomb")
     assert len(reply.body) < 200_000
     assert reply.body[16:24] == BOMB_SIDE.to_bytes(4, "big") * 2
 
@@ -143,21 +143,21 @@ async def test_a_length_may_be_absurd() -> None:
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
-    reply, _ = await befallen("cdn-gzip-bomb")
+    reply, _ = await answered_with("cdn-gzip-bomb")
     assert reply.headers["Content-Encoding"] == "gzip"
     assert len(reply.body) < 2_000_000
 
 
 async def test_ranges_may_be_ignored_or_wrong_or_of_another_picture() -> None:
-    reply, right = await befallen("cdn-no-range", Range="bytes=100-")
+    reply, right = await answered_with("cdn-no-range", Range="bytes=100-")
     assert (reply.status, reply.body) == (200, right)
     assert "Accept-Ranges" not in reply.headers
-    reply, right = await befallen("cdn-wrong-range", Range="bytes=100-")
+    reply, right = await answered_with("cdn-wrong-range", Range="bytes=100-")
     assert (reply.status, reply.body) == (206, right[1:])
     assert reply.headers["Content-Range"] == f"bytes 1-{len(right) - 1}/{len(right)}"
-    reply, right = await befallen("cdn-wrong-range")
+    reply, right = await answered_with("cdn-wrong-range")
     assert (reply.status, reply.body) == (200, right)
-    reply, right = await befallen("cdn-changed", Range="bytes=100-")
+    reply, right = await answered_with("cdn-changed", Range="bytes=100-")
     assert reply.status == 200
     assert hashlib.sha256(reply.body).digest() != hashlib.sha256(right).digest()
 
@@ -172,7 +172,7 @@ async def test_ranges_may_be_ignored_or_wrong_or_of_another_picture() -> None:
     ],
 )
 async def test_a_download_may_be_sent_elsewhere(kind: str, leads: str) -> None:
-    reply, _ = await befallen(kind)
+    reply, _ = await answered_with(kind)
     assert reply.status == 302
     assert leads in reply.headers["Location"]
 

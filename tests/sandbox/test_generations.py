@@ -29,11 +29,11 @@ async def test_an_answer_has_the_documented_form() -> None:
         assert re.fullmatch(r"/generations/guepard/1758237214798-[0-9a-f-]{36}\.png", path)
 
 
-async def test_every_request_is_in_the_books() -> None:
+async def test_every_request_is_in_the_log() -> None:
     async with Sandbox() as sandbox:
         await ask(sandbox, label="mine", num_images=2)
         await ask(sandbox, aspect_ratio="5:4")
-        first, second = sandbox.books.requests()
+        first, second = sandbox.request_log.requests()
     assert (first.status, first.http_status, first.credits, first.images) == ("succeeded", 200, 2 * PRICE, 2)
     assert (first.model, first.prompt, first.client_request_id) == (MODEL, "A fox", "mine")
     assert (second.status, second.http_status, second.credits, second.images) == ("refused", 400, 0, 0)
@@ -45,14 +45,14 @@ async def test_a_label_that_is_not_valid_is_dropped_in_silence(label: str) -> No
         reply = await ask(sandbox, label=label)
         assert reply.status == 200
         assert "x-client-request-id" not in reply.headers
-        assert sandbox.books.count(client_request_id=None) == 1
+        assert sandbox.request_log.count(client_request_id=None) == 1
 
 
 async def test_the_same_label_twice_is_billed_twice() -> None:
     async with Sandbox() as sandbox:
         await ask(sandbox, label="same")
         await ask(sandbox, label="same")
-        assert sandbox.books.billed_credits() == 2 * PRICE
+        assert sandbox.request_log.billed_credits() == 2 * PRICE
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_a_body_that_is_not_valid_is_refused_as_the_vendor_does(
         assert reply.json["statusCode"] == status
         assert reply.json["requestId"] == reply.headers["x-inference-id"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", reply.json["timestamp"])
-        assert sandbox.books.billed_credits() == 0
+        assert sandbox.request_log.billed_credits() == 0
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_what_is_no_json_object_is_refused(data: bytes) -> None:
     async with Sandbox() as sandbox:
         reply = await send("POST", sandbox.base + PATH, data=data)
         assert reply.status == 400
-        assert [row.status for row in sandbox.books.requests()] == ["refused"]
+        assert [row.status for row in sandbox.request_log.requests()] == ["refused"]
 
 
 async def test_a_body_that_is_too_large_is_refused() -> None:
@@ -115,7 +115,7 @@ async def test_without_the_right_key_nothing_is_told(path: str) -> None:
         for key in (None, "", "wrong"):
             reply = await send(method, sandbox.base + path, key=key, json={})
             assert reply.status == 401
-        assert sandbox.books.billed_credits() == 0
+        assert sandbox.request_log.billed_credits() == 0
         assert (await ask(sandbox)).status == 401
         body = {"model": MODEL, "prompt": "A fox"}
         assert (await send("POST", sandbox.base + PATH, key="right", json=body)).status == 200
@@ -189,14 +189,14 @@ async def test_too_fast_is_refused_and_says_until_when(configured: str | None, s
         assert (reply.status, reply.headers.get("Retry-After")) == (429, sent)
         now[0] += 10
         assert (await ask(sandbox)).status == 200
-        assert sandbox.books.billed_credits() == 2 * PRICE
+        assert sandbox.request_log.billed_credits() == 2 * PRICE
 
 
 async def test_a_request_is_billed_even_when_its_client_vanishes() -> None:
     async with Sandbox(behaviour=Behaviour(latency=60)) as sandbox:
         with anyio.move_on_after(0.05):
             await ask(sandbox)
-        (row,) = sandbox.books.requests()
+        (row,) = sandbox.request_log.requests()
         assert (row.status, row.http_status, row.credits) == ("succeeded", None, PRICE)
         sandbox.behaviour = Behaviour(concurrency=1)
         assert (await ask(sandbox)).status == 200

@@ -19,7 +19,7 @@ async def test_the_official_openai_client_works_unchanged() -> None:
         assert [image.url and image.url.startswith(sandbox.cdn_base) for image in by_url.data] == [True, True]
         assert base64.b64decode(by_bytes.data[0].b64_json or "").startswith(b"\x89PNG")
         assert by_url.created > 0
-        assert sandbox.books.billed_credits() == 3 * PRICE
+        assert sandbox.request_log.billed_credits() == 3 * PRICE
 
 
 async def test_the_official_openai_client_understands_its_errors() -> None:

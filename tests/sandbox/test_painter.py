@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from sandbox.lettering import fit, font, is_boxed, plain, wrap, write
-from sandbox.painter import Picture, paint
+from sandbox.painter import Painting, paint
 from sandbox.palette import PALETTES, tone_colours
 
-FOX = Picture("A fox in a forest", 7, 1024, 1024, "image/png", "google/imagen-4.0", "1:1")
+FOX = Painting("A fox in a forest", 7, 1024, 1024, "image/png", "google/imagen-4.0", "1:1")
 
 
 def test_the_same_prompt_and_seed_give_the_same_bytes() -> None:

@@ -23,7 +23,7 @@ async def test_a_later_sandbox_serves_the_pictures_of_an_earlier_one(tmp_path: P
         assert (await fetch(later.current_url(url))).body == before
         await ask(later)
         assert (await look(later, "/v2/logs")).json["pagination"]["total"] == 2
-        assert later.books.billed_credits() == 2 * PRICE
+        assert later.request_log.billed_credits() == 2 * PRICE
 
 
 async def test_urls_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ async def test_leaving_does_not_wait_for_what_hangs() -> None:
                     await ask(sandbox)
 
             group.start_soon(hang)
-            while not sandbox.books.count():
+            while not sandbox.request_log.count():
                 await anyio.sleep(0.005)
 
 
@@ -77,7 +77,7 @@ async def test_hundreds_of_requests_a_second_are_answered() -> None:
 
             for _ in range(20):
                 group.start_soon(many)
-        assert sandbox.books.count(status="succeeded") == 200
+        assert sandbox.request_log.count(status="succeeded") == 200
         assert time.process_time() - began < 2  # client and server, 200 requests
 
 
@@ -95,6 +95,6 @@ async def test_a_picture_is_painted_once_for_all_the_parts_it_is_asked_in() -> N
 
 
 def server_pictures() -> int:
-    from sandbox.desk import PICTURES_KEPT
+    from sandbox.state import PICTURES_KEPT
 
     return PICTURES_KEPT

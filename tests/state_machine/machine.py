@@ -136,7 +136,7 @@ class Nights(RuleBasedStateMachine):
 
     def run(self, night: Night) -> None:
         """Run the job once, and see that all that is promised of a run has held."""
-        shop, wanted, before = self.shop, self.shop.wanted.images(), self.shop.sandbox.books.count()
+        shop, wanted, before = self.shop, self.shop.wanted.images(), self.shop.sandbox.request_log.count()
         sound = {image for image in shop.sound() if image in wanted}
         kinds = FAULTS[night.fault]
         shop.sandbox.behaviour = Behaviour(faults=tuple(Fault(kind, times=night.strikes) for kind in kinds))
@@ -147,7 +147,7 @@ class Nights(RuleBasedStateMachine):
         killed = result.summary is None and not result.refused
         self.check_sound_stays_sound(sound, killed=killed)
         if result.refused:
-            assert shop.sandbox.books.count() == before, "a run that refused to begin sent something"
+            assert shop.sandbox.request_log.count() == before, "a run that refused to begin sent something"
         if result.summary is not None:
             self.check_exit_0(night, wanted, sound, result.summary)
             self.check_books()
@@ -213,12 +213,12 @@ class Nights(RuleBasedStateMachine):
         """Once the breaker has opened, only what is in flight arrives, and one probe."""
         if result.opened_at is None or (night.fault, night.strikes) != ("the provider is down", None):
             return
-        after = self.shop.sandbox.books.count() - result.opened_at
+        after = self.shop.sandbox.request_log.count() - result.opened_at
         assert after <= night.concurrency + 1, f"{after} requests were sent after the breaker had opened"
 
     def check_books(self) -> None:
         """What the ledger says was billed is what was billed; what is unresolved may have been."""
-        billed = self.shop.sandbox.books.billed_credits()
+        billed = self.shop.sandbox.request_log.billed_credits()
         if not self.shop.ledger.exists():
             assert not billed, "there is no ledger of what was billed"
             return

@@ -14,7 +14,7 @@ from pipeline.ledger.group_commit import GroupCommit
 from pipeline.limits.breaker import CircuitBreaker
 from pipeline.listeners.progress import Progress
 from pipeline.run.up_to_date import RunRequest, unchanged
-from sandbox.books import Books
+from sandbox.request_log import RequestLog
 from tests.policies import QUICK
 from tests.state_machine.shop import KEY, Shop
 
@@ -95,7 +95,7 @@ class Moments:
         with ExitStack() as stack:
             for name in ("write", "write_now"):
                 stack.enter_context(patch.object(GroupCommit, name, self._before(getattr(GroupCommit, name), "commit")))
-            stack.enter_context(patch.object(Books, "enter", self._before(Books.enter, "post")))
+            stack.enter_context(patch.object(RequestLog, "enter", self._before(RequestLog.enter, "post")))
             yield
 
     def _before(self, call: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
@@ -162,7 +162,7 @@ def _noting(shop: Shop, opened: list[int]) -> Iterator[None]:
         before = self.is_open
         told = real(self, item, error)
         if self.is_open and not before:
-            opened.append(shop.sandbox.books.count())
+            opened.append(shop.sandbox.request_log.count())
         return told
 
     with patch.object(CircuitBreaker, "record_failure", failed):

@@ -13,7 +13,7 @@ from pipeline.ledger import Attempt, LedgerReader
 from pipeline.manifest import file as manifest
 from pipeline.run.workspace import pictures
 from sandbox import Sandbox
-from sandbox.books import Row
+from sandbox.request_log import LoggedRequest
 
 KEY = "sk-live-4f9a1c77e0b2"
 PRICE = 126_000
@@ -61,7 +61,7 @@ def prompt(name: str, entry: Entry) -> str:
 
 
 class Shop:
-    """One folder with a job, its list and its output, and the books of the upstream."""
+    """One folder with a job, its list and its output, and the request log of the upstream."""
 
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder = folder
@@ -120,18 +120,18 @@ class Shop:
         path = self.output / record.path
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
             return False
-        painted = self.sandbox.books.picture(path_of(record.url))
+        painted = self.sandbox.request_log.picture(path_of(record.url))
         return painted is not None and painted.prompt == record.prompt
 
     def files(self) -> list[Path]:
         """The pictures that stand in the output folder."""
         return sorted(self.output.glob("*.png"))
 
-    def bought(self, since: int) -> list[Row]:
-        """The requests that were billed, by the upstream's own books, after so many requests."""
-        return [row for row in self.sandbox.books.requests()[since:] if row.credits]
+    def bought(self, since: int) -> list[LoggedRequest]:
+        """The requests that were billed, by the upstream's own log, after so many requests."""
+        return [row for row in self.sandbox.request_log.requests()[since:] if row.credits]
 
-    def answered(self, rows: list[Row]) -> int:
+    def answered(self, rows: list[LoggedRequest]) -> int:
         """The images in the answers to these requests, as far as they have arrived."""
         with LedgerReader(self.ledger) as ledger:
             came = {attempt.id: attempt.delivered or 0 for attempt in ledger.attempts_of(self.sandbox.base)}

@@ -51,7 +51,7 @@ def enter(sandbox: Sandbox, number: int, **changes: Any) -> None:
         "inference_id": f"inf-{number}",
         "client_request_id": f"run.key.{number}",
     }
-    sandbox.books.enter(**known | changes)
+    sandbox.request_log.enter(**known | changes)
 
 
 async def test_the_balance_is_told_in_dollars(sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""What the handlers of one sandbox share: its books, its behaviour, its clock and its painters."""
+"""What the handlers of one sandbox share: its request log, its behaviour, its clock and its painters."""
 
 import math
 import os
@@ -13,20 +13,20 @@ import anyio
 import anyio.to_thread
 
 from pipeline.model import CREDITS_PER_USD
-from sandbox.behaviour import Behaviour, Fate, bucket
-from sandbox.books import Books
+from sandbox.behaviour import Behaviour, FaultPlan, bucket
 from sandbox.orders import Refusal
-from sandbox.painter import Picture, paint
+from sandbox.painter import Painting, paint
+from sandbox.request_log import RequestLog
 
 PICTURES_KEPT = 16
 """Painted pictures kept in memory, for downloads that come in parts or again."""
 
 
-class Desk:
+class SandboxState:
     """Shared by the API and the CDN of one sandbox.
 
     Attributes:
-        books: What was asked and billed.
+        request_log: What was asked and billed.
         key: The only key that is accepted, or None for any.
         balance: Dollars of credit to begin with.
         clock: Seconds since the epoch.
@@ -35,23 +35,29 @@ class Desk:
     """
 
     def __init__(
-        self, books: Books, *, behaviour: Behaviour, key: str | None, balance: float, clock: Callable[[], float]
+        self,
+        request_log: RequestLog,
+        *,
+        behaviour: Behaviour,
+        key: str | None,
+        balance: float,
+        clock: Callable[[], float],
     ) -> None:
-        self.books = books
+        self.request_log = request_log
         self.key = key
         self.balance = balance
         self.clock = clock
         self.chance = random.Random()
         self.cdn_base = ""
         self._painters = anyio.CapacityLimiter(os.cpu_count() or 1)
-        self._painted: OrderedDict[Picture, bytes] = OrderedDict()
+        self._painted: OrderedDict[Painting, bytes] = OrderedDict()
         self._in_work = 0
         self.behave(behaviour)
 
     def behave(self, behaviour: Behaviour) -> None:
         """Behave like this from now on; counts of faults and the bucket start anew."""
         self.behaviour = behaviour
-        self.fate = Fate(behaviour.faults, behaviour.seed)
+        self.fault_plan = FaultPlan(behaviour.faults, behaviour.seed)
         self._jitter = random.Random(behaviour.seed)
         self._bucket = bucket(behaviour, self.clock())
 
@@ -87,21 +93,21 @@ class Desk:
     @property
     def credits_left(self) -> int:
         """What is left of the balance."""
-        return round(self.balance * CREDITS_PER_USD) - self.books.billed_credits()
+        return round(self.balance * CREDITS_PER_USD) - self.request_log.billed_credits()
 
-    def new_path(self, picture: Picture) -> str:
+    def new_path(self, picture: Painting) -> str:
         """A path that no picture had before, in the vendor's style."""
         suffix = picture.mime_type.rpartition("/")[2].replace("jpeg", "jpg")
         return f"/generations/guepard/{self.clock() * 1000:.0f}-{uuid.uuid4()}.{suffix}"
 
     def current_url(self, url: str) -> str:
-        """The URL with this sandbox's CDN, if it was handed out by any sandbox with these books; else unchanged."""
+        """The URL with this sandbox's CDN, if it was handed out by any sandbox with this log; else unchanged."""
         parts = urlsplit(url)
-        if self.books.picture(parts.path) is None:
+        if self.request_log.picture(parts.path) is None:
             return url
         return f"{self.cdn_base}{parts.path}?{parts.query}".removesuffix("?")
 
-    async def painted(self, picture: Picture) -> bytes:
+    async def painted(self, picture: Painting) -> bytes:
         """The picture as a file, painted in a thread if it is not at hand."""
         data = self._painted.get(picture)
         if data is None:

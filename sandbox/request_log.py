@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import StorageFailed
-from sandbox.painter import Picture
+from sandbox.painter import Painting
 
 GETS_KEPT = 1000
 """Of the GETs the CDN has seen, the latest this many are kept with their headers; all are counted."""
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS gets (id INTEGER PRIMARY KEY, created REAL NOT NULL, 
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LoggedRequest:
     """One request to the API.
 
     Attributes:
@@ -70,8 +70,8 @@ class Get:
     headers: Mapping[str, str]
 
 
-class Books:
-    """The sandbox's bookkeeping, in one small SQLite file or in memory.
+class RequestLog:
+    """The requests, the bills and the pictures, in one small SQLite file or in memory.
 
     It is written without waiting for the disk: a power cut may lose rows, the end of the process does not.
 
@@ -118,7 +118,7 @@ class Books:
         """Note the status that a request was answered with."""
         self._db.execute("UPDATE requests SET http_status = ? WHERE id = ?", (http_status, number))
 
-    def owe(self, pictures: Iterable[tuple[str, Picture]]) -> None:
+    def owe(self, pictures: Iterable[tuple[str, Painting]]) -> None:
         """Remember what is to be painted when a path is asked for."""
         self._db.executemany(
             "INSERT INTO pictures (path, prompt, seed, width, height, mime_type, model, ratio, label) "
@@ -129,12 +129,12 @@ class Books:
             ],
         )
 
-    def picture(self, path: str) -> Picture | None:
+    def picture(self, path: str) -> Painting | None:
         """What is to be painted for a path, or None when the path was never handed out."""
         row = self._db.execute(
             "SELECT prompt, seed, width, height, mime_type, model, ratio, label FROM pictures WHERE path = ?", (path,)
         ).fetchone()
-        return Picture(*row) if row else None
+        return Painting(*row) if row else None
 
     def got(self, created: float, path: str, headers: Mapping[str, str]) -> None:
         """Note a GET of a path."""
@@ -147,9 +147,9 @@ class Books:
 
     # Read by tests, and by what the sandbox says about itself.
 
-    def requests(self, **where: Any) -> list[Row]:
+    def requests(self, **where: Any) -> list[LoggedRequest]:
         """All requests in the order they arrived; `where` are columns and the values they must have."""
-        return [Row(*row) for row in self._select(_COLUMNS, "requests", where, "ORDER BY id")]
+        return [LoggedRequest(*row) for row in self._select(_COLUMNS, "requests", where, "ORDER BY id")]
 
     def count(self, **where: Any) -> int:
         """How many requests there were: `count(status="succeeded", prompt="A fox")`."""
@@ -161,7 +161,7 @@ class Books:
 
     def page(
         self, start: float, end: float, *, limit: int, offset: int = 0, before: int | None = None, **where: Any
-    ) -> list[Row]:
+    ) -> list[LoggedRequest]:
         """A page of the requests that arrived from `start` until before `end`, newest first.
 
         `before` leaves out the requests with this number and above; a list as a value means any of its members.
@@ -170,7 +170,7 @@ class Books:
         if before is not None:
             where["id < ?"] = before
         rows = self._select(_COLUMNS, "requests", where, "ORDER BY id DESC LIMIT ? OFFSET ?", limit, offset)
-        return [Row(*row) for row in rows]
+        return [LoggedRequest(*row) for row in rows]
 
     def count_between(self, start: float, end: float, **where: Any) -> int:
         """How many requests arrived from `start` until before `end`."""
@@ -204,7 +204,7 @@ class Books:
         return self._db.execute(query, [*values, *more]).fetchall()
 
 
-_COLUMNS = ", ".join(Row.__slots__)
+_COLUMNS = ", ".join(LoggedRequest.__slots__)
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
@@ -216,7 +216,7 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = OFF")
         db.executescript(_SCHEMA)
         if "label" not in [column[1] for column in db.execute("PRAGMA table_info(pictures)")]:
-            # Books from before pictures had one.
+            # A log from before pictures had one.
             db.execute("ALTER TABLE pictures ADD COLUMN label TEXT NOT NULL DEFAULT ''")
     except sqlite3.Error:
         db.close()
